@@ -1,0 +1,3 @@
+//! Connections to both engines.
+
+pub mod source;

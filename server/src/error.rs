@@ -1,0 +1,200 @@
+//! The one error of the service: a stable reason, a message, and what to do next.
+
+use std::{error::Error as StdError, fmt};
+
+/// Result with the service's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, for a person and for a program.
+#[derive(Debug)]
+pub struct Error {
+    reason: Reason,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What a caller can do about an error; each maps to one gRPC status and one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request or the configuration is wrong.
+    Invalid,
+    /// What the request names does not exist.
+    NotFound,
+    /// Something must be changed first.
+    Precondition,
+    /// Another operation is in the way.
+    Conflict,
+    /// An engine cannot be reached just now; trying again may help.
+    Unavailable,
+    /// The caller asked to stop.
+    Cancelled,
+    /// Both engines hold different data.
+    Differs,
+    /// Space, memory or connections ran out.
+    Exhausted,
+    /// Not in this version.
+    Unimplemented,
+    /// Anything else.
+    Internal,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident;)*) => {
+        /// Stable reason of an error, as `google.rpc.ErrorInfo.reason` carries it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The text that programs match on.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What a caller can do about it.
+            pub fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A field of the request is wrong.
+    InvalidRequest = "INVALID_REQUEST", Invalid;
+    /// A plan given to migrate does not fit.
+    InvalidPlan = "INVALID_PLAN", Invalid;
+    /// No such database is configured.
+    UnknownDatabase = "UNKNOWN_DATABASE", NotFound;
+    /// No such operation.
+    UnknownOperation = "UNKNOWN_OPERATION", NotFound;
+    /// No such table in the source or the plan.
+    UnknownTable = "UNKNOWN_TABLE", NotFound;
+    /// Another changing operation runs on the database.
+    OperationRunning = "OPERATION_RUNNING", Conflict;
+    /// The operation has ended already.
+    OperationEnded = "OPERATION_ENDED", Precondition;
+    /// The source file does not exist.
+    SourceMissing = "SOURCE_MISSING", Unavailable;
+    /// The source file cannot be opened or read.
+    SourceUnreadable = "SOURCE_UNREADABLE", Unavailable;
+    /// Another process holds the source file.
+    SourceLocked = "SOURCE_LOCKED", Unavailable;
+    /// The source file is not a SQLite database, or it is encrypted.
+    SourceNotADatabase = "SOURCE_NOT_A_DATABASE", Precondition;
+    /// The source file is damaged.
+    SourceCorrupt = "SOURCE_CORRUPT", Precondition;
+    /// The source changed while it was copied.
+    SourceChanged = "SOURCE_CHANGED", Precondition;
+    /// Anything else that SQLite said.
+    SourceFailed = "SOURCE_FAILED", Internal;
+    /// PostgreSQL does not answer.
+    TargetUnreachable = "TARGET_UNREACHABLE", Unavailable;
+    /// PostgreSQL refuses the user or its password.
+    TargetAuthentication = "TARGET_AUTHENTICATION", Unavailable;
+    /// The PostgreSQL database does not exist.
+    TargetMissing = "TARGET_MISSING", Unavailable;
+    /// The PostgreSQL user lacks a right.
+    TargetPermission = "TARGET_PERMISSION", Precondition;
+    /// PostgreSQL is older than 13, not UTF-8, read-only, or otherwise unfit.
+    TargetUnsupported = "TARGET_UNSUPPORTED", Precondition;
+    /// The target schema holds tables already.
+    TargetNotEmpty = "TARGET_NOT_EMPTY", Precondition;
+    /// The target holds a migration that this server does not know.
+    TargetInUse = "TARGET_IN_USE", Precondition;
+    /// PostgreSQL has no space left.
+    TargetFull = "TARGET_FULL", Exhausted;
+    /// Anything else that PostgreSQL said.
+    TargetFailed = "TARGET_FAILED", Internal;
+    /// The plan has blockers.
+    PlanBlocked = "PLAN_BLOCKED", Precondition;
+    /// A value does not fit its column's type, and no choice was made for that.
+    ValueRefused = "VALUE_REFUSED", Precondition;
+    /// More rows were rejected than allowed.
+    TooManyRejects = "TOO_MANY_REJECTS", Precondition;
+    /// Nothing has been migrated yet.
+    NotMigrated = "NOT_MIGRATED", Precondition;
+    /// The database has been migrated already.
+    AlreadyMigrated = "ALREADY_MIGRATED", Precondition;
+    /// Both engines hold different data.
+    DataDiffers = "DATA_DIFFERS", Differs;
+    /// The state directory cannot be used.
+    StateUnusable = "STATE_UNUSABLE", Unavailable;
+    /// The state directory has no space left.
+    StateFull = "STATE_FULL", Exhausted;
+    /// The caller asked to stop.
+    Cancelled = "CANCELLED", Cancelled;
+    /// Not in this version.
+    Unimplemented = "UNIMPLEMENTED", Unimplemented;
+    /// A defect in Switchback.
+    Internal = "INTERNAL", Internal;
+}
+
+impl Error {
+    /// An error with its reason and a message for a person: lower case, no full stop, no values
+    /// of rows and no secrets.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), hint: None, source: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the error behind this one.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Puts the place where it happened before the message.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Stable reason.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        self.reason.kind()
+    }
+
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do next; empty where nothing is known.
+    pub fn hint_text(&self) -> &str {
+        self.hint.as_deref().unwrap_or_default()
+    }
+
+    /// Trying the same again later may help.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.reason, Reason::TargetUnreachable | Reason::SourceLocked)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

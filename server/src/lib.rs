@@ -1,0 +1,11 @@
+//! Switchback: moves a SQLite database to PostgreSQL and proves that every value arrived.
+//!
+//! The folders are the architecture: `dialect` and `migration::phase` decide and touch nothing,
+//! the others act.
+
+pub mod census;
+pub mod copy;
+pub mod db;
+pub mod dialect;
+pub mod error;
+pub mod validate;
