@@ -1,6 +1,8 @@
 //! What SQLite says and how PostgreSQL says it: pure functions over a schema model.
 
 pub mod codec;
+mod default;
+mod expr;
 pub mod facts;
 pub mod ident;
 pub mod plan;
@@ -9,3 +11,4 @@ pub mod sqlite;
 pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
+mod view;

@@ -56,12 +56,7 @@ impl Translator<'_> {
     }
 
     /// The last resort: a coded column beside text, both as text.
-    fn as_texts(
-        &self,
-        left: &Typed,
-        right: &Typed,
-        ordered: bool,
-    ) -> Translated<(String, String)> {
+    fn as_texts(&self, left: &Typed, right: &Typed, ordered: bool) -> Translated<(String, String)> {
         let text = |typed: &Typed| match typed.kind {
             Kind::Text => Ok(typed.clone()),
             Kind::Coded(codec) => {
@@ -112,8 +107,8 @@ impl Translator<'_> {
     ) -> Translated<Typed> {
         let low = self.comparison(expr, ">=", low)?.sql;
         let high = self.comparison(expr, "<=", high)?.sql;
-        let not = if negated { "NOT " } else { "" };
-        Ok(Typed::new(Kind::Bool, format!("({not}({low} AND {high}))")))
+        let both = format!("({low} AND {high})");
+        Ok(Typed::new(Kind::Bool, if negated { format!("(NOT {both})") } else { both }))
     }
 
     pub(super) fn in_list(&self, expr: &Expr, list: &[Expr], negated: bool) -> Translated<Typed> {
@@ -150,7 +145,8 @@ fn is_comparable(codec: Codec, ordered: bool) -> bool {
         // Text of one form is in the order of time, whether or not it ends in a fraction.
         Codec::Time(_) | Codec::Timestamp(..) => true,
         // `00Z` comes after `00.5Z` as text.
-        Codec::TimestampTz(..) | Codec::Bool(_) | Codec::Tagged | Codec::Escaped => !ordered,
+        Codec::TimestampTz(..) | Codec::Bool(_) | Codec::Escaped => !ordered,
+        // Tagged, 5 and 5.0 are two texts.
         _ => false,
     }
 }

@@ -4,11 +4,7 @@ use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
 };
 
-use super::{
-    Kind, Purity, Translated, Translator, Typed,
-    scope::Literal,
-    super::codec::Codec,
-};
+use super::{super::codec::Codec, Kind, Purity, Translated, Translator, Typed, scope::Literal};
 
 /// A call taken apart.
 pub(super) struct Call<'e> {
@@ -86,7 +82,10 @@ impl Translator<'_> {
                 arguments.extend(trim_characters.iter().flatten());
                 self.trim("btrim", &arguments)
             }
-            other => Err(format!("no translation of {}", super::translate::shortened(&other.to_string()))),
+            other => Err(format!(
+                "no translation of {}",
+                super::translate::shortened(&other.to_string())
+            )),
         }
     }
 
@@ -192,8 +191,9 @@ impl Translator<'_> {
     fn extreme(&self, name: &str, arguments: &[&Expr]) -> Translated<Typed> {
         let all =
             arguments.iter().map(|argument| self.expr(argument)).collect::<Translated<Vec<_>>>()?;
-        let numeric = all.iter().all(|typed| typed.kind == Kind::Integer || typed.kind == Kind::Bool)
-            || all.iter().all(|typed| typed.kind == Kind::Real);
+        let numeric =
+            all.iter().all(|typed| typed.kind == Kind::Integer || typed.kind == Kind::Bool)
+                || all.iter().all(|typed| typed.kind == Kind::Real);
         if !numeric {
             return Err(format!("{name} of values that are not all integers or all reals"));
         }

@@ -14,7 +14,8 @@ mod scope;
 mod translate;
 
 pub(crate) use self::{
-    scope::{Field, Kind, Purity, Relation, Scope, Typed},
+    compare::constant,
+    scope::{Field, Kind, Purity, Relation, Scope, Typed, real},
     translate::Translator,
 };
 use super::sqlite::parse_expression;

@@ -1,6 +1,6 @@
 //! LIKE and GLOB.
 
-use sqlparser::ast::{Expr, Value, ValueWithSpan};
+use sqlparser::ast::Expr;
 
 use super::{super::ident::literal, Kind, Translated, Translator, Typed, scope::Literal};
 
@@ -11,7 +11,7 @@ impl Translator<'_> {
         &self,
         expr: &Expr,
         pattern: &Expr,
-        escape: Option<&ValueWithSpan>,
+        escape: Option<&Expr>,
         negated: bool,
     ) -> Translated<Typed> {
         let left = self.text(&self.expr(expr)?)?;
@@ -20,13 +20,14 @@ impl Translator<'_> {
             Some(Literal::Text(text)) => literal(&text.to_ascii_lowercase()),
             _ => format!("lower({} COLLATE \"C\")", self.text(&pattern)?),
         };
-        let escape = match escape.map(|value| &value.value) {
+        let escape = match escape.map(|escape| self.expr(escape)).transpose()? {
             // Without ESCAPE, SQLite has no escape character and PostgreSQL has the backslash.
             None => "''".to_owned(),
-            Some(Value::SingleQuotedString(text))
-                if text.chars().count() == 1 && !text.contains(|c: char| c.is_ascii_alphabetic()) =>
+            Some(Typed { literal: Some(Literal::Text(text)), .. })
+                if text.chars().count() == 1
+                    && !text.contains(|c: char| c.is_ascii_alphabetic()) =>
             {
-                literal(text)
+                literal(&text)
             }
             Some(_) => return Err("an ESCAPE that is a letter or no single character".into()),
         };

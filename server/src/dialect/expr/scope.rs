@@ -1,7 +1,12 @@
 //! What the names in an expression stand for.
 
 use super::{
-    super::{codec::{BoolForm, Codec}, ident::literal, schema::Affinity, view::Catalog},
+    super::{
+        codec::{BoolForm, Codec},
+        ident::literal,
+        schema::Affinity,
+        view::Catalog,
+    },
     Translated,
 };
 

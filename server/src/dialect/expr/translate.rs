@@ -70,7 +70,9 @@ impl<'a> Translator<'a> {
                 let sql = format!("{}::bytea", literal(&format!("\\x{digits}")));
                 Ok(Typed::new(Kind::Blob, sql))
             }
-            other => Err(format!("no translation of the literal {}", shortened(&other.to_string()))),
+            other => {
+                Err(format!("no translation of the literal {}", shortened(&other.to_string())))
+            }
         }
     }
 
@@ -118,9 +120,7 @@ impl<'a> Translator<'a> {
             (Affinity::Real, kind) if kind.is_numeric() => {
                 Typed::new(Kind::Real, self.double(inner)?)
             }
-            (Affinity::Numeric, kind) if kind.is_numeric() => {
-                Typed::new(kind, inner.sql.clone())
-            }
+            (Affinity::Numeric, kind) if kind.is_numeric() => Typed::new(kind, inner.sql.clone()),
             (Affinity::Blob, Kind::Blob) => inner.clone(),
             _ => return Err(format!("no exact CAST of {} AS {data_type}", inner.kind.word())),
         };
@@ -244,10 +244,8 @@ impl<'a> Translator<'a> {
             let null = Typed::new(Kind::Null, "NULL");
             return Ok((null, vec!["NULL".into(); all.len()]));
         };
-        let shape = |kind| Typed {
-            pg_type: first.pg_type.clone(),
-            ..Typed::new(kind, String::new())
-        };
+        let shape =
+            |kind| Typed { pg_type: first.pg_type.clone(), ..Typed::new(kind, String::new()) };
         if kinds.clone().all(|typed| typed.kind == first.kind) {
             let sql = all.iter().map(|typed| typed.sql.clone()).collect();
             return Ok((shape(first.kind), sql));
@@ -262,10 +260,11 @@ impl<'a> Translator<'a> {
             let kind = if whole { Kind::Integer } else { Kind::Number };
             return Ok((Typed::new(kind, String::new()), sql));
         }
-        let sql =
-            all.iter().map(|typed| self.text(typed)).collect::<Translated<Vec<String>>>();
+        let sql = all.iter().map(|typed| self.text(typed)).collect::<Translated<Vec<String>>>();
         match sql {
-            Ok(sql) if all.iter().all(|typed| !matches!(typed.kind, Kind::Integer | Kind::Bool)) => {
+            Ok(sql)
+                if all.iter().all(|typed| !matches!(typed.kind, Kind::Integer | Kind::Bool)) =>
+            {
                 Ok((Typed::new(Kind::Text, String::new()), sql))
             }
             _ => Err("its values are of different classes".into()),
