@@ -101,7 +101,7 @@ impl Call {
         }
     }
 
-    pub(crate) fn from_sequence(&self) -> u64 {
+    pub(crate) fn first_sequence(&self) -> u64 {
         match self {
             Self::Watch(request) => request.from_sequence,
             Self::Plan(_) | Self::Migrate(_) | Self::Validate(_) => 0,

@@ -115,7 +115,7 @@ impl<R: Report> Operation<R> {
         let (updates, receiver) = mpsc::channel(BUFFERED);
         let attachment = Attachment {
             backoff: Backoff::new(client.config().reattach_for),
-            next: call.from_sequence(),
+            next: call.first_sequence(),
             operation_id: call.operation_id(),
             client,
             call,
@@ -206,7 +206,7 @@ impl Attachment {
         if event.sequence < self.next {
             return Ok(());
         }
-        self.next = event.sequence + 1;
+        self.next = event.sequence.saturating_add(1);
         self.operation_id.get_or_insert_with(|| event.operation_id.clone());
         self.backoff.progressed();
         let last = matches!(event.event, Some(Event::Result(_)));
