@@ -14,7 +14,7 @@ mod validation;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
-use switchback_client::{Error, v1::OperationEvent};
+use switchback_client::{Error, exit::Exit, v1::OperationEvent};
 
 pub(crate) use self::{
     findings::{has_blocker, render as findings_text},
@@ -93,7 +93,9 @@ impl Output {
     pub(crate) fn explain(&self, error: &Error) {
         let message = clean(error.message());
         let first = if message.is_empty() { clean(error.reason()) } else { message };
-        note(&format!("error: {first}"));
+        // Ctrl-C is what the person wanted, not an error.
+        let label = if error.exit() == Exit::Interrupted { "" } else { "error: " };
+        note(&format!("{label}{first}"));
         if !error.hint().is_empty() {
             note(&format!("hint: {}", clean(error.hint())));
         }

@@ -16,6 +16,9 @@ const WINDOW_SECONDS: f64 = 10.0;
 /// Below this a rate is noise.
 const SHORTEST_SECONDS: f64 = 0.2;
 
+/// A table may end below its expected rows: what has not moved for this many updates is not shown.
+const RECENT_UPDATES: u64 = 20;
+
 /// Progress of one table in the present phase.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TableProgress {
@@ -29,7 +32,7 @@ pub(crate) struct TableProgress {
 
 impl TableProgress {
     fn is_done(&self) -> bool {
-        self.rows_total > 0 && self.rows >= self.rows_total
+        self.rows >= self.rows_total && (self.rows_total > 0 || self.rows == 0)
     }
 }
 
@@ -46,17 +49,29 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// `589,000 rows/s, 104.1 MB/s, 2 s left`
+    /// `2 s left, 589,000 rows/s, 104.1 MB/s`: a narrow terminal cuts the end off. Empty where
+    /// nothing is known.
     pub(crate) fn speed(&self) -> String {
-        let mut text = per_second(self.rows_per_second, "rows");
-        if self.bytes_per_second > 0.0 {
-            text = format!("{text}, {}/s", bytes(format::whole(self.bytes_per_second)));
-        }
+        let mut parts = Vec::new();
         if let Some(left) = self.seconds_left {
-            let left = if left < 1.0 { "1 s".to_owned() } else { format::seconds(left.round()) };
-            text = format!("{text}, {} left", left.replace(".0 s", " s").replace(".00 s", " s"));
+            parts.push(format!("{} left", remaining(left)));
         }
-        text
+        if self.rows_per_second > 0.0 {
+            parts.push(per_second(self.rows_per_second, "rows"));
+        }
+        if self.bytes_per_second > 0.0 {
+            parts.push(format!("{}/s", bytes(format::whole(self.bytes_per_second))));
+        }
+        parts.join(", ")
+    }
+}
+
+/// An estimate has no decimals.
+fn remaining(seconds: f64) -> String {
+    if seconds < 59.5 {
+        format!("{} s", format::whole(seconds.max(1.0)))
+    } else {
+        format::seconds(seconds)
     }
 }
 
@@ -94,24 +109,23 @@ impl Progress {
         ended
     }
 
-    /// `copying: 2,000,000 rows, 357.2 MB in 3.10 s`; `None` where no phase has begun.
+    /// `copying done in 3.10 s: 2,000,000 rows, 357.2 MB`; `None` where no phase has begun.
     pub(crate) fn ended(&self, at: Option<Timestamp>) -> Option<String> {
         if matches!(self.phase, Phase::Unspecified | Phase::Idle) {
             return None;
         }
-        let sums = self.sums();
-        let mut done = String::new();
-        if sums.rows > 0 {
-            done = format!(" {}", counted(sums.rows, "row"));
-            if sums.bytes > 0 {
-                done = format!("{done}, {}", bytes(sums.bytes));
-            }
+        let mut line = format!("{} done", self.phase.word());
+        if let (Some(began), Some(at)) = (self.began, at.or(self.last)) {
+            line = format!("{line} in {}", format::seconds(between(&began, &at)));
         }
-        let elapsed = match (self.began, at.or(self.last)) {
-            (Some(began), Some(at)) => format!(" in {}", format::seconds(between(&began, &at))),
-            _ => String::new(),
-        };
-        Some(format!("{}:{done}{elapsed}", self.phase.word()))
+        let sums = self.sums();
+        if sums.rows > 0 {
+            line = format!("{line}: {}", counted(sums.rows, "row"));
+        }
+        if sums.bytes > 0 {
+            line = format!("{line}, {}", bytes(sums.bytes));
+        }
+        Some(line)
     }
 
     pub(crate) fn update(&mut self, event: &ProgressEvent, at: Option<Timestamp>) {
@@ -196,13 +210,14 @@ impl Progress {
         totals
     }
 
-    /// The unfinished tables that moved last, at most `most`, in the order in which they began.
+    /// Unfinished tables that have moved lately, at most `most`, in the order in which they began,
+    /// so that a bar keeps its place.
     pub(crate) fn active(&self, most: usize) -> Vec<&TableProgress> {
-        let mut active: Vec<_> = self.tables.iter().filter(|table| !table.is_done()).collect();
-        active.sort_by_key(|table| std::cmp::Reverse(table.touched));
-        active.truncate(most);
-        active.sort_by_key(|table| self.positions.get(&table.table));
-        active
+        self.tables
+            .iter()
+            .filter(|table| !table.is_done() && self.updates - table.touched < RECENT_UPDATES)
+            .take(most)
+            .collect()
     }
 }
 
@@ -235,7 +250,7 @@ mod tests {
         assert!((totals.rows_per_second - 175.0).abs() < 1e-9);
         assert!((totals.bytes_per_second - 1750.0).abs() < 1e-9);
         assert_eq!(totals.seconds_left, Some(4.0));
-        assert_eq!(totals.speed(), "175 rows/s, 1.8 kB/s, 4 s left");
+        assert_eq!(totals.speed(), "4 s left, 175 rows/s, 1.8 kB/s");
     }
 
     #[test]
@@ -267,15 +282,23 @@ mod tests {
     }
 
     #[test]
-    fn only_unfinished_tables_are_active_and_few() {
+    fn only_unfinished_tables_that_move_are_active() {
+        let names = |progress: &Progress, most| -> Vec<String> {
+            progress.active(most).iter().map(|table| table.table.clone()).collect()
+        };
         let mut progress = copying();
         for table in ["a", "b", "c", "d"] {
             progress.update(&event(table, 1, 10), at(1));
         }
-        progress.update(&event("c", 10, 10), at(2));
-        progress.update(&event("a", 5, 10), at(2));
-        let names: Vec<_> = progress.active(2).iter().map(|table| &table.table).collect();
-        assert_eq!(names, ["a", "d"]);
+        progress.update(&event("b", 10, 10), at(2));
+        progress.update(&event("empty", 0, 0), at(2));
+        assert_eq!(names(&progress, 2), ["a", "c"]);
+        for rows in 2..10 {
+            progress.update(&event("d", rows, 100), at(2));
+            progress.update(&event("c", rows, 100), at(2));
+            progress.update(&event("d", rows, 100), at(2));
+        }
+        assert_eq!(names(&progress, 5), ["c", "d"]);
     }
 
     #[test]
@@ -284,8 +307,8 @@ mod tests {
         progress.update(&event("a", 2000, 2000), at(3));
         assert_eq!(
             progress.enter(Phase::Indexing, at(4)).as_deref(),
-            Some("copying: 2,000 rows, 20.0 kB in 4.00 s")
+            Some("copying done in 4.00 s: 2,000 rows, 20.0 kB")
         );
-        assert_eq!(progress.ended(at(5)).as_deref(), Some("indexing: in 1.00 s"));
+        assert_eq!(progress.ended(at(5)).as_deref(), Some("indexing done in 1.00 s"));
     }
 }

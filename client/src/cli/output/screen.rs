@@ -25,7 +25,7 @@ const MOST_BARS: usize = 5;
 const REDRAW: Duration = Duration::from_millis(100);
 /// A log is read afterwards; a line each few seconds says enough.
 const PLAIN_SECONDS: f64 = 5.0;
-const NAME_WIDTH: usize = 24;
+const NAME_WIDTH: usize = 20;
 
 /// Shows the events of one operation.
 pub(crate) struct Screen {
@@ -151,26 +151,39 @@ impl Screen {
     }
 }
 
-/// `copying: 1,200,000 of 2,000,000 rows (60 %), 214.0 MB, 589,000 rows/s, 104.1 MB/s, 1 s left`
+/// `copying 60 %, 1 s left, 589,000 rows/s, 104.1 MB/s, 1,200,000 of 2,000,000 rows, 214.0 MB`
 fn plain(progress: &Progress) -> String {
+    format!("{} {}", progress.phase().word(), whole(progress))
+}
+
+/// How far, how fast, how much.
+fn whole(progress: &Progress) -> String {
     let totals = progress.totals();
-    let rows = rows_of(totals.rows, totals.rows_total);
-    let mut line = format!("{}: {rows}", progress.phase().word());
+    let mut parts = vec![totals.speed(), rows_of(totals.rows, totals.rows_total)];
+    if let Some(percent) = percent(totals.rows, totals.rows_total) {
+        parts.insert(0, percent);
+    }
     if totals.bytes > 0 {
-        line = format!("{line}, {}", bytes(totals.bytes));
+        parts.push(bytes(totals.bytes));
     }
-    if totals.rows_per_second > 0.0 {
-        line = format!("{line}, {}", totals.speed());
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
+
+fn percent(rows: u64, rows_total: u64) -> Option<String> {
+    if rows_total == 0 {
+        return None;
     }
-    line
+    let percent = (u128::from(rows) * 100 / u128::from(rows_total)).min(100);
+    Some(format!("{percent} %"))
 }
 
 fn rows_of(rows: u64, rows_total: u64) -> String {
     if rows_total == 0 {
-        return counted(rows, "row");
+        counted(rows, "row")
+    } else {
+        format!("{} of {}", count(rows), counted(rows_total, "row"))
     }
-    let percent = (u128::from(rows) * 100 / u128::from(rows_total)).min(100);
-    format!("{} of {} ({percent} %)", count(rows), counted(rows_total, "row"))
 }
 
 /// A bar for each of a handful of tables and one for the whole.
@@ -229,8 +242,7 @@ impl Bars {
         }
         let totals = progress.totals();
         place(&self.total, totals.rows, totals.rows_total);
-        let rows = rows_of(totals.rows, totals.rows_total);
-        self.total.set_message(format!("{rows}, {}", totals.speed()));
+        self.total.set_message(whole(progress));
     }
 
     fn draw_table(&mut self, table: &TableProgress) {
@@ -267,7 +279,7 @@ fn spinner() -> ProgressStyle {
 }
 
 fn with_bar() -> ProgressStyle {
-    style("{prefix} [{bar:24}] {wide_msg}").progress_chars("=> ")
+    style("{prefix} [{bar:20}] {wide_msg}").progress_chars("=> ")
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -304,15 +316,17 @@ mod tests {
         progress.update(&event, at(2));
         assert_eq!(
             plain(&progress),
-            "copying: 1,200,000 of 2,000,000 rows (60 %), 214.0 MB, 600,000 rows/s, 107.0 MB/s, \
-             1 s left"
+            "copying 60 %, 1 s left, 600,000 rows/s, 107.0 MB/s, 1,200,000 of 2,000,000 rows, \
+             214.0 MB"
         );
     }
 
     #[test]
     fn rows_without_a_total_have_no_percentage() {
         assert_eq!(rows_of(7, 0), "7 rows");
-        assert_eq!(rows_of(9, 8), "9 of 8 rows (100 %)");
+        assert_eq!(percent(7, 0), None);
+        assert_eq!(rows_of(9, 8), "9 of 8 rows");
+        assert_eq!(percent(9, 8).as_deref(), Some("100 %"));
     }
 
     #[test]
