@@ -75,7 +75,7 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
         let mut sink = ChunkSink {
             shared,
             number,
-            columns: copied().map(|column| column.source.as_str()).collect(),
+            columns: copied().map(|column| column.source.as_str()).enumerate().collect(),
             encoder: RowEncoder::new(codecs.collect::<Result<_>>()?)?,
             chunks: &chunks,
             at: job.from.clone(),
@@ -86,7 +86,7 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
             rows: 0,
             began: None,
         };
-        let columns: Vec<Option<&str>> = sink.columns.iter().copied().map(Some).collect();
+        let columns: Vec<Option<&str>> = sink.columns.iter().map(|(_, name)| Some(*name)).collect();
         let mut reader = TableReader::new(
             &shared.source,
             &connection,
@@ -104,7 +104,7 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
 struct ChunkSink<'a> {
     shared: &'a Shared,
     number: usize,
-    columns: Vec<&'a str>,
+    columns: Vec<(usize, &'a str)>,
     encoder: RowEncoder,
     chunks: &'a Sender<Chunk>,
     at: CopyPosition,
@@ -183,7 +183,7 @@ impl ChunkSink<'_> {
     fn reject(&mut self, row: SourceRow<'_, '_>, refused: RowRefusal) -> Result<()> {
         let explain = |error| self.shared.source.explain(error);
         let row_key = row.key().map_err(explain)?;
-        let column = self.columns[refused.column];
+        let (_, column) = self.columns[refused.column];
         if !self.shared.rejects.allowed {
             let code = encode::code(refused.refusal);
             let what = encode::words(refused.refusal);
@@ -216,9 +216,12 @@ impl ChunkSink<'_> {
     }
 }
 
-/// The first columns of a row in the form in which rejects keep it.
-pub(crate) fn row_data(columns: &[&str], row: SourceRow<'_, '_>) -> rusqlite::Result<String> {
-    let values = columns.iter().enumerate().map(|(index, name)| Ok((*name, row.value(index)?)));
+/// Columns of a row, by number and name, in the form in which rejects keep it.
+pub(crate) fn row_data(
+    columns: &[(usize, &str)],
+    row: SourceRow<'_, '_>,
+) -> rusqlite::Result<String> {
+    let values = columns.iter().map(|(number, name)| Ok((*name, row.value(*number)?)));
     let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(tagged::write_row(values.into_iter()))
 }

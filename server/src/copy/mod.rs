@@ -5,7 +5,7 @@
 //! the target, together with the position behind it. Whatever is lost, the target holds whole
 //! chunks and knows where to go on.
 
-mod chunks;
+pub(crate) mod chunks;
 pub(crate) mod encode;
 pub(crate) mod key;
 pub(crate) mod reader;

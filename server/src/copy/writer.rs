@@ -14,9 +14,9 @@ use super::{
 use crate::{
     db::{
         postgres::failed,
-        quote,
         target::{write_position, write_rejects},
     },
+    dialect::ident::{qualified, quote},
     error::{Error, Reason, Result},
 };
 
@@ -83,9 +83,8 @@ fn statement(table: &TableJob) -> String {
     let columns = table.plan.columns.iter().filter(|column| column.generated.is_empty());
     let columns: Vec<String> = columns.map(|column| quote(&column.target)).collect();
     format!(
-        "COPY {}.{} ({}) FROM STDIN (FORMAT binary)",
-        quote(&table.target_schema),
-        quote(&table.plan.target),
+        "COPY {} ({}) FROM STDIN (FORMAT binary)",
+        qualified(&table.target_schema, &table.plan.target),
         columns.join(", ")
     )
 }

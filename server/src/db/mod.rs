@@ -4,7 +4,3 @@ pub mod postgres;
 pub mod source;
 pub mod target;
 mod tls;
-
-pub(crate) fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}

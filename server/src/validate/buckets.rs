@@ -79,8 +79,8 @@ impl Layout {
         key.clear();
         match tuple {
             Tuple::Row { .. } if self.key.is_empty() => {
-                let [low, ..] = digest.to_le_bytes().as_chunks::<8>().0 else { return 0 };
-                return self.masked(u64::from_le_bytes(*low));
+                let low = u64::try_from(digest & u128::from(u64::MAX));
+                return self.masked(low.unwrap_or_default());
             }
             Tuple::Row { bytes, ends } => {
                 for column in &self.key {

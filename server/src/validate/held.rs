@@ -1,6 +1,9 @@
 //! The second pass: the rows of the buckets that differ, one by one.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use switchback_proto::v1::{DifferenceKind, RowDifference};
 
@@ -80,33 +83,32 @@ struct Identity {
 #[derive(Debug, Clone)]
 struct Held {
     count: u64,
-    /// How a report names them.
-    name: String,
     /// Digest of each column.
     columns: Box<[u32]>,
+    /// How a report names them, where the key does not.
+    name: Option<Box<str>>,
 }
 
-/// How a report names a row of the target by the bytes of its key's fields.
-pub(super) type NameOf<'a> = &'a (dyn Fn(Tuple<'_>) -> String + Send + Sync);
+/// How a report names a row by the bytes of its key's fields.
+pub(super) type NameOf<'a> = &'a (dyn Fn(&[u8]) -> String + Send + Sync);
 
 /// The rows of one side in some buckets.
-pub(super) struct Holder<'a> {
+pub(super) struct Holder {
     layout: Layout,
-    buckets: &'a HashSet<usize>,
-    name_of: NameOf<'a>,
+    buckets: Arc<HashSet<usize>>,
     key: Vec<u8>,
     rows: HashMap<Identity, Held>,
     /// There were more than can be held.
     overflow: bool,
 }
 
-impl<'a> Holder<'a> {
-    pub(super) fn new(layout: Layout, buckets: &'a HashSet<usize>, name_of: NameOf<'a>) -> Self {
-        Self { layout, buckets, name_of, key: Vec::new(), rows: HashMap::new(), overflow: false }
+impl Holder {
+    pub(super) fn new(layout: Layout, buckets: Arc<HashSet<usize>>) -> Self {
+        Self { layout, buckets, key: Vec::new(), rows: HashMap::new(), overflow: false }
     }
 }
 
-impl TupleSink for Holder<'_> {
+impl TupleSink for Holder {
     fn take(&mut self, tuple: Tuple<'_>, name: &dyn Fn() -> Option<String>) {
         let digest = self.layout.keys.digest(tuple);
         if !self.buckets.contains(&self.layout.place(tuple, digest, &mut self.key)) {
@@ -123,22 +125,23 @@ impl TupleSink for Holder<'_> {
             self.overflow = true;
             return;
         }
-        let columns = match tuple {
+        let held = match tuple {
             Tuple::Row { bytes, ends } => {
-                let field = |column| self.layout.keys.field(&bytes[field(ends, column)]);
-                (0..ends.len()).map(field).collect()
+                let digest = |column| self.layout.keys.field(&bytes[field(ends, column)]);
+                let columns = (0..ends.len()).map(digest).collect();
+                let name = self.layout.key.is_empty().then(|| keyless_name(bytes, name()).into());
+                Held { count: 1, columns, name }
             }
-            Tuple::Reject { .. } => Box::default(),
+            Tuple::Reject { .. } => Held { count: 1, columns: Box::default(), name: None },
         };
-        let mut shown = (self.name_of)(tuple);
-        if self.layout.key.is_empty()
-            && let Some(name) = name()
-            && !reject
-        {
-            shown = format!("{name}, {shown}");
-        }
-        self.rows.insert(identity, Held { count: 1, name: shown, columns });
+        self.rows.insert(identity, held);
     }
+}
+
+/// A row without a key: where the source has it, and a digest that is the same in every run.
+fn keyless_name(bytes: &[u8], name: Option<String>) -> String {
+    let place = name.map(|name| format!("{name}, ")).unwrap_or_default();
+    format!("{place}digest={}", &blake3::hash(bytes).to_hex()[..16])
 }
 
 /// What differs.
@@ -151,84 +154,110 @@ pub(super) struct Differences {
     pub(super) rows: Vec<RowDifference>,
 }
 
-/// Matches the rows of both sides: equal ones cancel, those with one key differ, and the others
-/// are missing or extra. `columns` are the names of the columns, `limit` how many rows are named.
-pub(super) fn compare(
-    source: Holder<'_>,
-    mut target: Holder<'_>,
-    columns: &[&str],
-    limit: usize,
-    found: &mut Differences,
-) {
-    found.at_least |= source.overflow || target.overflow;
-    // What is left of each key, on both sides.
-    let mut left: HashMap<(bool, Box<[u8]>), Vec<Held>> = HashMap::new();
-    let mut missing = Vec::new();
-    let mut pairs = Vec::new();
-    for (identity, mut ours) in source.rows {
-        if let Some(theirs) = target.rows.get_mut(&identity) {
+/// What a report on differences needs.
+pub(super) struct Names<'a> {
+    /// Names of the columns in the source.
+    pub(super) columns: &'a [&'a str],
+    /// Names rows by their key.
+    pub(super) name_of: NameOf<'a>,
+    /// How many rows are named.
+    pub(super) limit: usize,
+}
+
+/// Key of a row, and whether it is a reject.
+type Key = (bool, Box<[u8]>);
+
+impl Differences {
+    /// Matches the rows of both sides: equal ones cancel, those with one key differ, and the
+    /// others are missing or extra.
+    pub(super) fn add(&mut self, source: Holder, target: Holder, names: &Names<'_>) {
+        self.at_least |= source.overflow || target.overflow;
+        let keyless = source.layout.key.is_empty();
+        let (ours, theirs) = cancel(source.rows, target.rows);
+        let mut by_key: HashMap<Key, Vec<Held>> = HashMap::new();
+        for (key, held) in theirs {
+            by_key.entry(key).or_default().push(held);
+        }
+        for (key, mut held) in ours {
+            // Without a key nothing tells which row became which.
+            let same = by_key.get_mut(&key).filter(|_| key.0 || !keyless);
+            if let Some(same) = same {
+                self.pair(&key, &mut held, same, names);
+            }
+            self.missing += held.count;
+            self.name(DifferenceKind::Missing, &key, &held, held.count, names);
+        }
+        let mut extra: Vec<(Key, Vec<Held>)> = by_key.into_iter().collect();
+        extra.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (key, rows) in extra {
+            for held in rows {
+                self.extra += held.count;
+                self.name(DifferenceKind::Extra, &key, &held, held.count, names);
+            }
+        }
+    }
+
+    /// Rows of one key on both sides.
+    fn pair(&mut self, key: &Key, ours: &mut Held, theirs: &mut Vec<Held>, names: &Names<'_>) {
+        while ours.count > 0
+            && let Some(mut other) = theirs.pop()
+        {
+            let both = ours.count.min(other.count);
+            self.different += both;
+            self.name(DifferenceKind::Different, key, ours, both, names);
+            if let Some(named) = self.rows.last_mut()
+                && named.kind == i32::from(DifferenceKind::Different)
+                && named.columns.is_empty()
+            {
+                named.columns = differing(&ours.columns, &other.columns, names.columns);
+            }
+            ours.count -= both;
+            other.count -= both;
+            if other.count > 0 {
+                theirs.push(other);
+            }
+        }
+    }
+
+    fn name(
+        &mut self,
+        kind: DifferenceKind,
+        key: &Key,
+        held: &Held,
+        count: u64,
+        names: &Names<'_>,
+    ) {
+        if count == 0 || self.rows.len() >= names.limit {
+            return;
+        }
+        let key = match (&held.name, key) {
+            (Some(name), _) => name.to_string(),
+            (None, (true, name)) => String::from_utf8_lossy(name).into_owned(),
+            (None, (false, key)) => (names.name_of)(key),
+        };
+        self.rows.push(RowDifference { kind: kind.into(), key, columns: Vec::new(), count });
+    }
+}
+
+/// What is left of both sides when equal rows have cancelled each other, by key.
+fn cancel(
+    source: HashMap<Identity, Held>,
+    mut target: HashMap<Identity, Held>,
+) -> (Vec<(Key, Held)>, Vec<(Key, Held)>) {
+    let mut left = Vec::new();
+    for (identity, mut ours) in source {
+        if let Some(theirs) = target.get_mut(&identity) {
             let equal = ours.count.min(theirs.count);
             ours.count -= equal;
             theirs.count -= equal;
         }
         if ours.count > 0 {
-            pairs.push((identity, ours));
+            left.push(((identity.reject, identity.key), ours));
         }
     }
-    for (identity, theirs) in target.rows {
-        if theirs.count > 0 {
-            left.entry((identity.reject, identity.key)).or_default().push(theirs);
-        }
-    }
-    let keyless = source.layout.key.is_empty();
-    for (identity, mut ours) in pairs {
-        let same_key = left.get_mut(&(identity.reject, identity.key));
-        // Without a key nothing tells which row became which.
-        if let Some(same_key) = same_key.filter(|_| !keyless || identity.reject) {
-            while let Some(mut theirs) = same_key.pop() {
-                let both = ours.count.min(theirs.count);
-                ours.count -= both;
-                theirs.count -= both;
-                found.different += both;
-                found.name(limit, DifferenceKind::Different, &ours.name, both, &|| {
-                    differing(&ours.columns, &theirs.columns, columns)
-                });
-                if theirs.count > 0 {
-                    same_key.push(theirs);
-                }
-                if ours.count == 0 {
-                    break;
-                }
-            }
-        }
-        if ours.count > 0 {
-            missing.push(ours);
-        }
-    }
-    for ours in missing {
-        found.missing += ours.count;
-        found.name(limit, DifferenceKind::Missing, &ours.name, ours.count, &Vec::new);
-    }
-    for theirs in left.into_values().flatten() {
-        found.extra += theirs.count;
-        found.name(limit, DifferenceKind::Extra, &theirs.name, theirs.count, &Vec::new);
-    }
-}
-
-impl Differences {
-    fn name(
-        &mut self,
-        limit: usize,
-        kind: DifferenceKind,
-        key: &str,
-        count: u64,
-        columns: &dyn Fn() -> Vec<String>,
-    ) {
-        if self.rows.len() < limit {
-            let (kind, key, columns) = (kind.into(), key.to_owned(), columns());
-            self.rows.push(RowDifference { kind, key, columns, count });
-        }
-    }
+    left.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let theirs = target.into_iter().filter(|(_, held)| held.count > 0);
+    (left, theirs.map(|(identity, held)| ((identity.reject, identity.key), held)).collect())
 }
 
 fn differing(ours: &[u32], theirs: &[u32], names: &[&str]) -> Vec<String> {

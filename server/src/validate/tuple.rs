@@ -148,7 +148,8 @@ mod tests {
             for piece in sample().chunks(size) {
                 cutter
                     .feed(piece, |bytes, ends| {
-                        found.push((bytes[field(ends, 0)].to_vec(), bytes[field(ends, 1)].to_vec()));
+                        found
+                            .push((bytes[field(ends, 0)].to_vec(), bytes[field(ends, 1)].to_vec()));
                     })
                     .unwrap();
             }

@@ -6,7 +6,8 @@ use tokio_postgres::Transaction;
 
 use super::{Target, installed_version, lock};
 use crate::{
-    db::{postgres::failed, quote},
+    db::postgres::failed,
+    dialect::ident::{qualified, quote},
     error::Result,
 };
 
@@ -145,7 +146,7 @@ async fn drop_statement(
     transaction: &Transaction<'_>,
     [kind, namespace, relation, name]: [&str; 4],
 ) -> Result<Option<String>> {
-    let full = format!("{}.{}", quote(namespace), quote(relation));
+    let full = qualified(namespace, relation);
     Ok(match kind {
         "table" => Some(format!("DROP TABLE IF EXISTS {full}")),
         "view" => Some(format!("DROP VIEW IF EXISTS {full}")),
