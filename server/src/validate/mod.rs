@@ -296,7 +296,7 @@ impl<'a> Comparison<'a> {
             counted = &mut counting => counted?,
             () = self.cancel.cancelled() => {
                 interrupt.interrupt();
-                counting.await?;
+                drop(counting.await?);
                 return Err(crate::copy::cancelled());
             }
         };
