@@ -9,6 +9,9 @@ use switchback_client::{
     words::Word,
 };
 
+/// Heading in the help of what every command takes.
+const GLOBAL: &str = "Global options";
+
 /// Moves a SQLite database to PostgreSQL and proves that every value arrived.
 #[derive(Debug, Parser)]
 #[command(
@@ -33,16 +36,30 @@ pub(crate) struct Args {
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
         env = ENDPOINT_VARIABLE,
         default_value = DEFAULT_ENDPOINT,
         value_name = "URL"
     )]
     pub(crate) endpoint: String,
     /// Database that the server is configured with [default: default]
-    #[arg(long, global = true, env = "SWITCHBACK_DATABASE", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        env = "SWITCHBACK_DATABASE",
+        value_name = "NAME"
+    )]
     pub(crate) database: Option<String>,
     /// Tables and progress for people, or one JSON object a line for programs
-    #[arg(long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,

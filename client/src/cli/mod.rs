@@ -74,7 +74,7 @@ pub(crate) fn run() -> ExitCode {
             error.exit()
         }
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(session.output.end(exit).code())
 }
 
 fn execute(session: &mut Session, command: Command) -> Result<Exit> {

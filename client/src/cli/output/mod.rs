@@ -1,5 +1,6 @@
 //! Data to stdout, messages and progress to stderr. A closed pipe is no error: what would have
-//! been written is dropped, and the command ends with the code that it would have ended with.
+//! been written is dropped, and the command ends with the code that it would have ended with. A
+//! full disk is one: a file that was cut must not look whole.
 
 mod findings;
 pub(crate) mod format;
@@ -11,7 +12,7 @@ mod report;
 mod screen;
 mod validation;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 use switchback_client::{Error, exit::Exit, v1::OperationEvent};
@@ -30,11 +31,13 @@ use super::args::Format;
 pub(crate) struct Output {
     format: Format,
     stdout_open: bool,
+    /// Why data could not be written.
+    cut: Option<io::Error>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, stdout_open: true }
+        Self { format, stdout_open: true, cut: None }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -44,6 +47,17 @@ impl Output {
     /// Nobody reads stdout any more: a command without an end may stop.
     pub(crate) fn is_closed(&self) -> bool {
         !self.stdout_open
+    }
+
+    /// Exit code of a command that would end with `exit`: one whose data was cut has failed.
+    pub(crate) fn end(&self, exit: Exit) -> Exit {
+        match &self.cut {
+            Some(error) => {
+                note(&format!("error: the output could not be written: {error}"));
+                if exit == Exit::Done { Exit::Failed } else { exit }
+            }
+            None => exit,
+        }
     }
 
     /// A line of data.
@@ -57,6 +71,7 @@ impl Output {
             let mut stdout = io::stdout().lock();
             let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
             self.stdout_open = written.is_ok();
+            self.cut = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
         }
     }
 
