@@ -18,6 +18,9 @@ use crate::error::{Error, Reason, Result};
 /// Where libpq and Debian's server look for the socket of a local server.
 const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
+/// A state that takes longer to ask for than this is as good as down.
+const PROBE: Duration = Duration::from_secs(3);
+
 /// How many connections, and how long to wait for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -110,6 +113,20 @@ impl Postgres {
         if let Ok(Err(error)) = timeout(Duration::from_secs(5), asked).await {
             tracing::debug!(error = %explain(&error), "cancel request failed");
         }
+    }
+
+    /// Version of the server, for questions about its state.
+    pub async fn version(&self) -> Result<String> {
+        let asked = async {
+            let client = self.get().await?;
+            let row = client.query_one("SHOW server_version", &[]).await.map_err(failed)?;
+            let version: String = row.get(0);
+            // "15.13 (Debian 15.13-0+deb12u1)": the rest is the packager's.
+            Ok(version.split(' ').next().unwrap_or_default().to_owned())
+        };
+        timeout(PROBE, asked)
+            .await
+            .unwrap_or_else(|_| Err(unreachable_server("PostgreSQL does not answer".into())))
     }
 
     /// The user, host, port and database, without the password.
@@ -258,6 +275,11 @@ fn take_verification(url: &str) -> (String, Verify) {
         }
     }
     (head + &kept.join(&separator.to_string()), verify)
+}
+
+/// Refuses a malformed URL without repeating it.
+pub fn check_url(url: &str) -> Result<()> {
+    parse(url, &PoolSettings::default()).map(drop)
 }
 
 /// A URL as it may be shown: user, host, port and database, and nothing else.

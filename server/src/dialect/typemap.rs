@@ -21,6 +21,9 @@ use super::{
     value::Class,
 };
 
+/// Finding codes for which a caller may choose what to do instead of failing.
+pub const CHOICES: [&str; 3] = ["mixed_types", "nul_in_text", "invalid_utf8"];
+
 /// What a column becomes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnDecision {
