@@ -1,9 +1,11 @@
 //! What SQLite says and how PostgreSQL says it: pure functions over a schema model.
 
 pub mod codec;
+pub mod ddl;
 mod default;
 mod expr;
 pub mod facts;
+pub mod finding;
 pub mod ident;
 pub mod plan;
 pub mod schema;
