@@ -15,12 +15,14 @@
 
 mod backoff;
 mod client;
+mod config;
 mod error;
 pub mod exit;
 mod operation;
 mod watch;
 
-pub use client::{Client, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, Health};
+pub use client::{Client, Health};
+pub use config::{Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};
 pub use error::{Error, Result};
 pub use operation::{Operation, Outcome, Report, Update};
 pub use switchback_proto::{v1, words};

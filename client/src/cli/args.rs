@@ -80,7 +80,7 @@ Ends with 5 where a blocker stands in the way.
 
 Examples:
   switchback plan
-  switchback plan --on nul_in_text=encode --on orphan_rows=reject
+  switchback plan --on nul_in_text=encode --on invalid_utf8=reject
   switchback plan --write plan.json      review it, then: switchback migrate --plan plan.json
   switchback plan --sql > target.sql     the statements for PostgreSQL")]
     Plan(PlanArgs),
