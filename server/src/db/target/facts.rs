@@ -74,6 +74,9 @@ impl TargetFacts {
                      their owner",
                 ))
         };
+        if self.schema == "switchback" {
+            return unfit("the target schema is Switchback's own".into(), "choose another schema");
+        }
         if self.schema.is_empty() {
             return lacks("use any schema of its search_path");
         }
@@ -116,7 +119,9 @@ async fn server(client: &impl GenericClient, schema: &str) -> Result<TargetFacts
     let schema = if schema.is_empty() {
         let reset = "SET LOCAL search_path TO DEFAULT";
         client.batch_execute(reset).await.map_err(failed)?;
-        let sql = "SELECT pg_catalog.current_schema()::text";
+        // For a user named switchback, "$user" is Switchback's own schema.
+        let sql = "SELECT (SELECT s::text FROM unnest(current_schemas(false)) \
+                     WITH ORDINALITY AS path (s, o) WHERE s <> 'switchback' ORDER BY o LIMIT 1)";
         let found: Option<String> = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
         let back = "SET LOCAL search_path TO pg_catalog";
         client.batch_execute(back).await.map_err(failed)?;
