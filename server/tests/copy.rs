@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Mutex;
 
-use support::{Pair, bytes, plain_plan};
+use support::{Pair, plain_plan};
 use switchback_proto::v1::{Plan, ValidateLevel, ValidateReport};
 use switchback_server::{
     copy::{self, CopyJob, CopySummary, RejectPolicy},
@@ -88,9 +88,9 @@ async fn every_value_arrives_and_the_source_is_untouched() {
         let pair = Pair::new(&sql).await;
         let plan = plain_plan(&pair.schema());
         pair.make_tables(&plan).await;
-        let before = bytes(&pair.path);
+        let before = std::fs::read(&pair.path).unwrap();
         let summary = copy_all(&pair, &plan, false).await.unwrap();
-        assert_eq!(bytes(&pair.path), before);
+        assert_eq!(std::fs::read(&pair.path).unwrap(), before);
         let rows: Vec<u64> = summary.tables.iter().map(|table| table.rows).collect();
         assert_eq!(rows, [4, 3, 3, 5, 2, 5, 0, 1]);
         let odd = "SELECT count(*) FROM public.person WHERE (id = -5 AND height::text = '0' \
@@ -139,6 +139,31 @@ async fn an_interrupted_copy_goes_on_from_its_last_chunk() {
     let progress = |at: copy::CopyProgress<'_>| starts.lock().unwrap().push(at.rows);
     let cancel = CancellationToken::new();
     let summary = copy_with(&pair, &plan, false, &progress, &cancel).await.unwrap();
+    assert!(summary.tables.iter().all(|table| table.rows == 30_000), "{summary:?}");
+    let report = validate(&pair, &plan).await;
+    assert!(report.tables.iter().all(|table| table.matches), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_can_be_tried_again() {
+    let pair = Pair::new(&large()).await;
+    let plan = plain_plan(&pair.schema());
+    pair.make_tables(&plan).await;
+    let begun = tokio::sync::Notify::new();
+    let progress = |_: copy::CopyProgress<'_>| begun.notify_one();
+    let lose = async {
+        begun.notified().await;
+        pair.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    };
+    let cancel = CancellationToken::new();
+    let (first, ()) = tokio::join!(copy_with(&pair, &plan, false, &progress, &cancel), lose);
+    let error = first.expect_err("two connections were cut in the middle");
+    assert!(error.is_retryable(), "{error:?}");
+    let summary = copy_all(&pair, &plan, false).await.unwrap();
     assert!(summary.tables.iter().all(|table| table.rows == 30_000), "{summary:?}");
     let report = validate(&pair, &plan).await;
     assert!(report.tables.iter().all(|table| table.matches), "{report:#?}");

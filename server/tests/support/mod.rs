@@ -7,7 +7,7 @@ use std::{
         fs::{MetadataExt, chown},
         process::CommandExt,
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
@@ -212,9 +212,4 @@ fn plain_table(table: &Table) -> TablePlan {
         primary_key_name: format!("{}_pkey", table.name),
         ..TablePlan::default()
     }
-}
-
-/// SHA-like guard that a test left the file alone: all its bytes.
-pub fn bytes(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap()
 }
