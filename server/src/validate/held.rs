@@ -165,8 +165,11 @@ pub(super) struct Names<'a> {
     pub(super) limit: usize,
 }
 
-/// Key of a row, and whether it is a reject.
+/// Whether a row is a reject, and its key.
 type Key = (bool, Box<[u8]>);
+
+/// Rows in key order.
+type Sorted = Vec<(Key, Held)>;
 
 impl Differences {
     /// Matches the rows of both sides: equal ones cancel, those with one key differ, and the
@@ -186,7 +189,7 @@ impl Differences {
                 self.pair(&key, &mut held, &mut theirs, names);
             }
             self.missing += held.count;
-            self.name(DifferenceKind::Missing, &key, &held, held.count, names);
+            self.name(DifferenceKind::Missing, &key, &held, names);
         }
         for (key, extra) in theirs.into_iter().rev() {
             self.extra(&key, &extra, names);
@@ -195,25 +198,20 @@ impl Differences {
 
     fn extra(&mut self, key: &Key, held: &Held, names: &Names<'_>) {
         self.extra += held.count;
-        self.name(DifferenceKind::Extra, key, held, held.count, names);
+        self.name(DifferenceKind::Extra, key, held, names);
     }
 
     /// Rows of one key on both sides.
-    fn pair(
-        &mut self,
-        key: &Key,
-        ours: &mut Held,
-        theirs: &mut Vec<(Key, Held)>,
-        names: &Names<'_>,
-    ) {
+    fn pair(&mut self, key: &Key, ours: &mut Held, theirs: &mut Sorted, names: &Names<'_>) {
         while ours.count > 0
             && let Some((same, mut other)) = theirs.pop_if(|(other, _)| other == key)
         {
             let both = ours.count.min(other.count);
             self.different += both;
-            if self.name(DifferenceKind::Different, key, ours, both, names)
+            if self.name(DifferenceKind::Different, key, ours, names)
                 && let Some(named) = self.rows.last_mut()
             {
+                named.count = both;
                 named.columns = differing(&ours.columns, &other.columns, names.columns);
             }
             ours.count -= both;
@@ -225,15 +223,8 @@ impl Differences {
     }
 
     /// Names a row if there is room; whether there was.
-    fn name(
-        &mut self,
-        kind: DifferenceKind,
-        key: &Key,
-        held: &Held,
-        count: u64,
-        names: &Names<'_>,
-    ) -> bool {
-        if count == 0 || self.rows.len() >= names.limit {
+    fn name(&mut self, kind: DifferenceKind, key: &Key, held: &Held, names: &Names<'_>) -> bool {
+        if held.count == 0 || self.rows.len() >= names.limit {
             return false;
         }
         let key = match (&held.name, key) {
@@ -241,7 +232,8 @@ impl Differences {
             (None, (true, name)) => String::from_utf8_lossy(name).into_owned(),
             (None, (false, key)) => (names.name_of)(key),
         };
-        self.rows.push(RowDifference { kind: kind.into(), key, columns: Vec::new(), count });
+        let (kind, count) = (kind.into(), held.count);
+        self.rows.push(RowDifference { kind, key, columns: Vec::new(), count });
         true
     }
 }
@@ -250,7 +242,7 @@ impl Differences {
 fn cancel(
     mut source: HashMap<Identity, Held>,
     mut target: HashMap<Identity, Held>,
-) -> (Vec<(Key, Held)>, Vec<(Key, Held)>) {
+) -> (Sorted, Sorted) {
     source.retain(|identity, ours| {
         if let Some(theirs) = target.get_mut(identity) {
             let equal = ours.count.min(theirs.count);
@@ -263,7 +255,7 @@ fn cancel(
     (sorted(source), sorted(target))
 }
 
-fn sorted(rows: HashMap<Identity, Held>) -> Vec<(Key, Held)> {
+fn sorted(rows: HashMap<Identity, Held>) -> Sorted {
     let rows = rows.into_iter().map(|(identity, held)| ((identity.reject, identity.key), held));
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by(|(a, left), (b, right)| (a, &left.name).cmp(&(b, &right.name)));

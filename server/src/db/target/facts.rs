@@ -1,5 +1,7 @@
 //! What a PostgreSQL database is like before anything is changed in it.
 
+use std::collections::HashSet;
+
 use tokio_postgres::{GenericClient, IsolationLevel};
 
 use super::{Control, Target, controls, installed_version};
@@ -12,7 +14,7 @@ use crate::{
 const OLDEST: i32 = 130_000;
 
 /// How many names are listed of what is in the way.
-const NAMES: i64 = 20;
+const NAMES: usize = 20;
 
 /// A look at the target.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,7 +82,8 @@ impl TargetFacts {
         if self.schema.is_empty() {
             return lacks("use any schema of its search_path");
         }
-        if !self.can_create_in_database && !(self.installed && self.schema_exists) {
+        let needs_a_schema = !self.installed || !self.schema_exists;
+        if needs_a_schema && !self.can_create_in_database {
             return lacks("create schemas in the database");
         }
         if self.schema_exists && !self.can_create_in_schema {
@@ -109,7 +112,7 @@ impl Target {
         }
         let names = relations(&transaction, database, &facts).await?;
         facts.relation_count = names.len().try_into().unwrap_or(u64::MAX);
-        facts.relations = names.into_iter().take(usize::try_from(NAMES).unwrap_or(0)).collect();
+        facts.relations = names.into_iter().take(NAMES).collect();
         transaction.commit().await.map_err(failed)?;
         Ok(facts)
     }
@@ -175,7 +178,7 @@ async fn relations(
         let sql = "SELECT relation FROM switchback.steps \
                    WHERE database = $1 AND namespace = $2 AND kind IN ('table', 'view')";
         let ours = client.query(sql, &[&database, &facts.schema]).await.map_err(failed)?;
-        let ours: std::collections::HashSet<String> = ours.iter().map(|row| row.get(0)).collect();
+        let ours: HashSet<String> = ours.iter().map(|row| row.get(0)).collect();
         names.retain(|name| !ours.contains(name));
     }
     Ok(names)

@@ -1,8 +1,6 @@
 //! Validation against a real PostgreSQL: each damage is named, and nothing else is.
 
-mod support;
-
-use support::{Pair, plain_plan};
+use crate::support::{Pair, plain_plan};
 use switchback_proto::v1::{
     CheckPlan, DifferenceKind, ForeignKeyPlan, IndexPlan, Plan, TableComparison, ValidateLevel,
     ValidateReport, ViewPlan,
@@ -201,8 +199,8 @@ async fn changed_types_and_odd_values_are_differences_not_errors() {
     assert!(report.schema.iter().any(|d| d.object == "table" && d.name == "log"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_object_of_the_schema_is_checked() {
+/// A pair with one object of each kind, as planned.
+async fn with_objects() -> (Pair, Plan) {
     let sql = "CREATE TABLE p (id INTEGER PRIMARY KEY, u TEXT);
                INSERT INTO p VALUES (7, 'a');
                CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER);
@@ -235,6 +233,12 @@ async fn every_object_of_the_schema_is_checked() {
         ..ForeignKeyPlan::default()
     });
     plan.views.push(ViewPlan { target: "v".into(), ..ViewPlan::default() });
+    (pair, plan)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_object_of_the_schema_is_checked() {
+    let (pair, mut plan) = with_objects().await;
     let report = validate(&pair, &plan).await;
     assert!(report.matches, "{:#?}", report.schema);
 

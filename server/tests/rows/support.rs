@@ -84,18 +84,17 @@ fn binaries() -> PathBuf {
 }
 
 /// A SQLite file, its plan and an empty PostgreSQL database.
-pub struct Pair {
+pub(crate) struct Pair {
     _directory: TempDir,
-    pub path: PathBuf,
-    pub source: SourceFile,
-    pub postgres: Postgres,
-    pub target: Target,
-    pub url: String,
+    pub(crate) path: PathBuf,
+    pub(crate) source: SourceFile,
+    pub(crate) postgres: Postgres,
+    pub(crate) target: Target,
 }
 
 impl Pair {
     /// A pair whose SQLite file is made by the statements.
-    pub async fn new(sql: &str) -> Self {
+    pub(crate) async fn new(sql: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("source.db");
@@ -116,28 +115,27 @@ impl Pair {
             path,
             target: Target::new(postgres.clone()),
             postgres,
-            url: url(&name),
         }
     }
 
-    pub fn schema(&self) -> SourceSchema {
+    pub(crate) fn schema(&self) -> SourceSchema {
         schema::read(&self.source.open().unwrap(), &self.source).unwrap()
     }
 
-    pub fn sqlite(&self, sql: &str) {
+    pub(crate) fn sqlite(&self, sql: &str) {
         Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
     }
 
-    pub async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         self.postgres.get().await.unwrap().batch_execute(sql).await.unwrap();
     }
 
-    pub async fn number(&self, sql: &str) -> i64 {
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.postgres.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// Makes the planned tables, with their primary keys.
-    pub async fn make_tables(&self, plan: &Plan) {
+    pub(crate) async fn make_tables(&self, plan: &Plan) {
         self.target.install().await.unwrap();
         for table in &plan.tables {
             let made = Made::Table { schema: &plan.target_schema, name: &table.target };
@@ -172,7 +170,7 @@ fn create_table(schema: &str, table: &TablePlan) -> String {
 }
 
 /// A plan by the declared types alone: INTEGER, REAL, TEXT and BLOB.
-pub fn plain_plan(schema: &SourceSchema) -> Plan {
+pub(crate) fn plain_plan(schema: &SourceSchema) -> Plan {
     Plan {
         version: 1,
         database: "default".into(),

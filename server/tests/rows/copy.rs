@@ -1,10 +1,8 @@
 //! The copy against a real PostgreSQL: completeness, resuming, rejects, cleaning up.
 
-mod support;
-
 use std::sync::Mutex;
 
-use support::{Pair, plain_plan};
+use crate::support::{Pair, plain_plan};
 use switchback_proto::v1::{Plan, ValidateLevel, ValidateReport};
 use switchback_server::{
     copy::{self, CopyJob, CopySummary, RejectPolicy},
