@@ -8,7 +8,7 @@ use switchback_proto::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{journal::Journal, rehearsal::WITHOUT_IT};
+use super::{journal::Journal, rehearsal::WITHOUT_IT, source_watch::unchanged_schema};
 use crate::{
     copy::{self, CopyJob, CopyProgress, RejectPolicy, cancelled},
     db::{
@@ -55,7 +55,8 @@ impl Context<'_> {
 /// Records the migration in the target and makes its tables.
 pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
     context.target.install().await?;
-    claim(context, plan).await?;
+    write_record(context, plan, "installing").await?;
+    make_schema(context, plan).await?;
     let done = context.target.steps_done(context.name()).await?;
     let statements = ddl::statements(plan);
     let tables: Vec<&Statement> = statements
@@ -78,19 +79,7 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Records this migration in the target, unless it is recorded already.
-async fn claim(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    let present = context.target.read_control(context.name()).await?;
-    match present {
-        Some(control) if control.migration == *context.id => Ok(()),
-        Some(_) => {
-            Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
-                .hint("let it finish, or use an empty database"))
-        }
-        None => write_record(context, plan, "installing").await,
-    }
-}
-
+/// Records this migration in the target; refuses where another one is recorded.
 async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
     let plan = serde_json::to_string(plan)
         .map_err(|e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e))?;
@@ -106,7 +95,22 @@ async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result
         plan,
         created_at: std::time::SystemTime::now(),
     };
-    context.target.write_control(&control).await
+    if context.target.write_control(&control).await? {
+        return Ok(());
+    }
+    Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
+        .hint("let it finish, or use an empty database"))
+}
+
+/// Makes the schema that the plan names, where there is none.
+async fn make_schema(context: &Context<'_>, plan: &Plan) -> Result<()> {
+    let schema = &plan.target_schema;
+    if context.target.inspect(context.name(), schema).await?.schema_exists {
+        return Ok(());
+    }
+    let id = format!("schema:{schema}");
+    let step = Step { id: &id, made: Made::Schema(schema) };
+    context.target.make(context.name(), step, &ddl::create_schema(plan)).await
 }
 
 fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
@@ -123,6 +127,7 @@ fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
 /// Copies every row, from wherever an earlier run stopped.
 pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
     let (plan, schema) = (journal.plan()?, journal.schema()?);
+    unchanged_schema(&context.database.source, schema).await?;
     let chosen = plan.choices.iter().any(|choice| choice.disposition() == Disposition::Reject);
     let job = CopyJob {
         source: &context.database.source,
