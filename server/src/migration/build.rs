@@ -31,9 +31,6 @@ const FORMAT: i32 = 1;
 /// Tables made in one transaction: few commits, and far fewer locks than PostgreSQL has room for.
 const TABLES_A_TRANSACTION: usize = 50;
 
-/// Room to sort for one index; PostgreSQL's default of 64 MB makes most builds spill.
-const MAINTENANCE_WORK_MEM: &str = "SET LOCAL maintenance_work_mem = '128MB'";
-
 /// What the phases of a migration share.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
@@ -68,7 +65,7 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
         let transaction = client.transaction().await.map_err(failed)?;
         for step in batch {
             transaction
-                .batch_execute(&step.sql)
+                .execute(&step.sql, &[])
                 .await
                 .map_err(failed)
                 .map_err(|error| error.at(format!("creating the table {}", step.table)))?;
@@ -281,8 +278,7 @@ async fn build_one<'a>(
     if context.halt.is_cancelled() {
         return Err(cancelled());
     }
-    let sql = format!("{MAINTENANCE_WORK_MEM}; {}", step.sql);
-    match context.target.make(context.name(), made(plan, step), &sql).await {
+    match context.target.make(context.name(), made(plan, step), &step.sql).await {
         Ok(()) => Ok(None),
         Err(error) if required(step.kind) || fatal(&error) => Err(error.at(&step.step)),
         Err(error) => Ok(Some((step, error))),

@@ -15,6 +15,9 @@ use crate::{
 /// indexes, sequence), and PostgreSQL's default lock table has room for some 6,400.
 const DROPS_A_TRANSACTION: i64 = 200;
 
+/// Room to sort for one index; PostgreSQL's default of 64 MB makes most builds spill.
+const MAINTENANCE_WORK_MEM: &str = "SET LOCAL maintenance_work_mem = '128MB'";
+
 /// An object that cleaning up has to drop by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made<'a> {
@@ -77,11 +80,13 @@ impl Target {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Makes something and records it in one transaction. `sql` may be several statements.
+    /// Makes something and records it in one transaction. `sql` is one statement.
     pub async fn make(&self, database: &str, step: Step<'_>, sql: &str) -> Result<()> {
         let mut client = self.postgres().get().await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        transaction.batch_execute(sql).await.map_err(failed)?;
+        transaction.batch_execute(MAINTENANCE_WORK_MEM).await.map_err(failed)?;
+        // Prepared, so that what a plan holds can be one statement only.
+        transaction.execute(sql, &[]).await.map_err(failed)?;
         record(&transaction, database, step).await?;
         transaction.commit().await.map_err(failed)
     }
