@@ -26,7 +26,7 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// How often a full state directory is tried again.
-const FULL: Duration = Duration::from_secs(1);
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// A server that is away for longer than this is not just restarting.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -77,8 +77,10 @@ impl<'a> Coordinator<'a> {
                 Err(_) if self.run.shutdown.is_cancelled() => return None,
                 Err(error) => self.give_up(error, &mut journal),
             };
-            if let Err(error) = self.enter(phase, event, &mut journal).await {
-                return Some(Outcome { report: None, error: Some(error) });
+            match self.enter(phase, event, &mut journal).await {
+                Ok(()) => {}
+                Err(_) if self.run.shutdown.is_cancelled() => return None,
+                Err(error) => return Some(Outcome { report: None, error: Some(error) }),
             }
         }
     }
@@ -90,12 +92,12 @@ impl<'a> Coordinator<'a> {
         journal.set_phase(next);
         let record = journal.to_json()?;
         while let Err(error) = self.store.checkpoint(&self.run.id, next, &record).await {
-            // What was made is undone only by a phase that is recorded.
-            if error.reason() != Reason::StateFull {
+            if self.run.shutdown.is_cancelled() {
                 return Err(error);
             }
+            // To end here would leave in the target what was made.
             tracing::error!(%error, "the next phase could not be recorded yet");
-            tokio::time::sleep(FULL).await;
+            tokio::time::sleep(RECORD_AGAIN).await;
         }
         self.run.log.phase(next);
         tracing::info!(phase = switchback_proto::words::Word::word(next), "phase");
