@@ -5,7 +5,7 @@ use sqlparser::ast::Expr;
 
 use super::{
     super::{
-        codec::{BoolForm, Codec, UuidForm},
+        codec::{BoolForm, Clock, Codec, Separator, UuidForm},
         ident::literal,
         schema::Affinity,
         value::Value,
@@ -90,9 +90,18 @@ impl Translator<'_> {
                     spelt(0)?
                 ))
             }
-            Codec::Date => {
+            Codec::Date | Codec::Midnight => {
                 self.stable()?;
                 Ok(format!("to_char({sql}, 'YYYY-MM-DD')"))
+            }
+            Codec::Timestamp(Separator::Space, Clock::Fixed(digits @ (0 | 3 | 6))) => {
+                self.stable()?;
+                let fraction = match digits {
+                    3 => ".MS",
+                    6 => ".US",
+                    _ => "",
+                };
+                Ok(format!("to_char({sql}, 'YYYY-MM-DD HH24:MI:SS{fraction}')"))
             }
             other => Err(format!("a column with the codec {other} has no simple form as text")),
         }
