@@ -29,10 +29,17 @@ impl Sqlite {
             let left = Box::new(left);
             return Ok(if negated { Expr::IsNotNull(left) } else { Expr::IsNull(left) });
         }
+        let left = Box::new(left);
+        // These two ask for the truth of a number, not for 1 and 0.
+        if parser.parse_keyword(Keyword::TRUE) {
+            return Ok(if negated { Expr::IsNotTrue(left) } else { Expr::IsTrue(left) });
+        }
+        if parser.parse_keyword(Keyword::FALSE) {
+            return Ok(if negated { Expr::IsNotFalse(left) } else { Expr::IsFalse(left) });
+        }
         // `IS DISTINCT FROM` is `IS NOT`, and the other way round.
         let negated = negated ^ parser.parse_keywords(&[Keyword::DISTINCT, Keyword::FROM]);
         let right = Box::new(parser.parse_subexpr(precedence)?);
-        let left = Box::new(left);
         Ok(if negated {
             Expr::IsDistinctFrom(left, right)
         } else {

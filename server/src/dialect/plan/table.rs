@@ -204,6 +204,13 @@ impl<'a> Builder<'a> {
                 "compare lower(column) in queries; a comparison of the column itself takes case \
                  into account",
             ),
+            "RTRIM" => self.note(
+                finding::COLLATION_NOT_CARRIED,
+                place,
+                "compared without regard to spaces at the end in SQLite; its indexes are made on \
+                 rtrim(…)",
+                "compare rtrim(column, ' ') in queries",
+            ),
             other => self.note(
                 finding::COLLATION_NOT_CARRIED,
                 place,
