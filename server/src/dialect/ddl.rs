@@ -208,10 +208,11 @@ pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String
 /// `ADD CONSTRAINT … CHECK`.
 pub fn add_check(plan: &Plan, table: &TablePlan, check: &CheckPlan) -> String {
     format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})",
+        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({}){}",
         full_name(plan, table),
         quote(&check.name),
-        check.expression
+        check.expression,
+        if check.not_valid { " NOT VALID" } else { "" }
     )
 }
 

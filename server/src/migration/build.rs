@@ -213,8 +213,13 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
     }
     let mut findings = Vec::new();
     for (step, error) in &failures {
-        findings.push(not_made(step, error));
-        ddl::remove(&mut plan, step);
+        if holds_for_new_rows(context, &plan, step, error).await? {
+            findings.push(not_validated(step));
+            mark_not_valid(&mut plan, step);
+        } else {
+            findings.push(not_made(step, error));
+            ddl::remove(&mut plan, step);
+        }
     }
     set_sequences(context, journal, &plan).await?;
     analyze(context, &plan, &done).await?;
@@ -296,6 +301,39 @@ async fn build_one<'a>(
         Err(error) if required(step.kind) || fatal(&error) => Err(error.at(&step.step)),
         Err(error) => Ok(Some((step, error))),
     }
+}
+
+/// A CHECK that old rows break (SQLite can be told to ignore CHECKs) still holds for new ones.
+async fn holds_for_new_rows(
+    context: &Context<'_>,
+    plan: &Plan,
+    step: &Statement,
+    error: &Error,
+) -> Result<bool> {
+    if step.kind != StepKind::Check || error.reason() != Reason::ValueRefused {
+        return Ok(false);
+    }
+    let sql = format!("{} NOT VALID", step.sql);
+    match context.target.make(context.name(), made(plan, step), &sql).await {
+        Ok(()) => Ok(true),
+        Err(error) if fatal(&error) => Err(error.at(&step.step)),
+        Err(_) => Ok(false),
+    }
+}
+
+fn mark_not_valid(plan: &mut Plan, step: &Statement) {
+    let table = plan.tables.iter_mut().find(|table| table.target == step.table);
+    let checks = table.into_iter().flat_map(|table| &mut table.checks);
+    for check in checks.filter(|check| check.name == step.name) {
+        check.not_valid = true;
+    }
+}
+
+fn not_validated(step: &Statement) -> Finding {
+    let message = format!("rows break {}: it holds for new rows only (NOT VALID)", step.step);
+    let hint = "correct the rows in PostgreSQL, then VALIDATE CONSTRAINT";
+    let place = Place::table(&step.table);
+    finding(Severity::Warning, finding::CHECK_VIOLATED, place, message, hint)
 }
 
 fn not_made(step: &Statement, error: &Error) -> Finding {
