@@ -96,7 +96,7 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
         }
     }
     out.extend(plan.views.iter().map(|view| Statement {
-        step: format!("view:{}.{}", plan.target_schema, view.target),
+        step: format!("view:{}.{}", in_step(&plan.target_schema), in_step(&view.target)),
         sql: create_view(plan, view),
         kind: StepKind::View,
         table: view.target.clone(),
@@ -107,10 +107,17 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
 }
 
 fn statement(plan: &Plan, kind: StepKind, table: &TablePlan, name: &str, sql: String) -> Statement {
-    let place = format!("{}:{}.{}", kind.word(), plan.target_schema, table.target);
-    let step = if kind == StepKind::Table { place } else { format!("{place}.{name}") };
+    let place =
+        format!("{}:{}.{}", kind.word(), in_step(&plan.target_schema), in_step(&table.target));
+    let step = if kind == StepKind::Table { place } else { format!("{place}.{}", in_step(name)) };
     let essential = kind == StepKind::Table;
     Statement { step, sql, kind, table: table.target.clone(), name: name.to_owned(), essential }
+}
+
+/// A name in a step's id: in quotes where it could be read as two, so that no two steps have the
+/// same id.
+fn in_step(name: &str) -> String {
+    if name.contains(['.', '"']) { quote(name) } else { name.to_owned() }
 }
 
 /// `CREATE SCHEMA IF NOT EXISTS` for the schema that the plan goes to.
@@ -393,6 +400,23 @@ mod tests {
             "CREATE UNIQUE INDEX \"i\" ON \"public\".\"t\" (lower(\"g\") DESC) WHERE (\"id\" > 0)"
         );
         assert!(statements[5].sql.ends_with("DEFERRABLE INITIALLY DEFERRED NOT VALID"));
+    }
+
+    #[test]
+    fn names_with_points_do_not_make_two_steps_the_same() {
+        let mut plan = plan();
+        let check = |name: &str| CheckPlan { name: name.into(), expression: "true".into() };
+        plan.tables = [("a", "b.c"), ("a.b", "c"), ("a.\"b\"", "c")]
+            .map(|(target, name)| TablePlan {
+                target: target.into(),
+                checks: vec![check(name)],
+                ..TablePlan::default()
+            })
+            .to_vec();
+        let statements = statements(&plan);
+        let steps: std::collections::HashSet<&str> =
+            statements.iter().map(|one| one.step.as_str()).collect();
+        assert_eq!(steps.len(), statements.len(), "{steps:?}");
     }
 
     #[test]
