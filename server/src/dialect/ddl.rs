@@ -96,7 +96,7 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
         }
     }
     out.extend(plan.views.iter().map(|view| Statement {
-        step: format!("view:{}.{}", plan.target_schema, view.target),
+        step: format!("view:{}.{}", in_step(&plan.target_schema), in_step(&view.target)),
         sql: create_view(plan, view),
         kind: StepKind::View,
         table: view.target.clone(),
@@ -107,10 +107,17 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
 }
 
 fn statement(plan: &Plan, kind: StepKind, table: &TablePlan, name: &str, sql: String) -> Statement {
-    let place = format!("{}:{}.{}", kind.word(), plan.target_schema, table.target);
-    let step = if kind == StepKind::Table { place } else { format!("{place}.{name}") };
+    let place =
+        format!("{}:{}.{}", kind.word(), in_step(&plan.target_schema), in_step(&table.target));
+    let step = if kind == StepKind::Table { place } else { format!("{place}.{}", in_step(name)) };
     let essential = kind == StepKind::Table;
     Statement { step, sql, kind, table: table.target.clone(), name: name.to_owned(), essential }
+}
+
+/// A name in a step's id: in quotes where it could be read as two, so that no two steps have the
+/// same id.
+fn in_step(name: &str) -> String {
+    if name.contains(['.', '"']) { quote(name) } else { name.to_owned() }
 }
 
 /// `CREATE SCHEMA IF NOT EXISTS` for the schema that the plan goes to.
