@@ -26,7 +26,8 @@ pub struct Rig {
     pub database: Database,
     /// The source file.
     pub source: PathBuf,
-    directory: TempDir,
+    /// Where the source file is; removed with the rig.
+    pub directory: TempDir,
 }
 
 impl Rig {
@@ -58,11 +59,6 @@ impl Rig {
         let database = Cluster::shared().database().await;
         let server = Server::start(&source, &database.url).await;
         Self { server, database, source, directory }
-    }
-
-    /// The source's directory, for files beside it.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// Runs the command line against the server.
