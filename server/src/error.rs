@@ -11,6 +11,7 @@ pub struct Error {
     reason: Reason,
     message: String,
     hint: Option<String>,
+    operation: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -137,7 +138,7 @@ impl Error {
     /// An error with its reason and a message for a person: lower case, no full stop, no values
     /// of rows and no secrets.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), hint: None, source: None }
+        Self { reason, message: message.into(), hint: None, operation: None, source: None }
     }
 
     /// Adds what to do next.
@@ -151,6 +152,13 @@ impl Error {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Names the operation that is in the way.
+    #[must_use]
+    pub fn operation(mut self, id: impl Into<String>) -> Self {
+        self.operation = Some(id.into());
         self
     }
 
@@ -179,6 +187,11 @@ impl Error {
     /// What to do next; empty where nothing is known.
     pub fn hint_text(&self) -> &str {
         self.hint.as_deref().unwrap_or_default()
+    }
+
+    /// The operation that is in the way.
+    pub fn operation_id(&self) -> Option<&str> {
+        self.operation.as_deref()
     }
 
     /// Trying the same again later may help.

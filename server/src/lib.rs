@@ -4,8 +4,14 @@
 //! the others act.
 
 pub mod census;
+pub mod clock;
+pub mod config;
 pub mod copy;
 pub mod db;
 pub mod dialect;
 pub mod error;
+pub mod operations;
+pub mod rpc;
+pub mod shutdown;
+pub mod telemetry;
 pub mod validate;

@@ -1,1 +1,4 @@
-//! (module doc)
+//! The full scan of the source that a plan rests on.
+
+pub mod orphans;
+pub mod schema;

@@ -2,6 +2,10 @@
 
 pub mod codec;
 pub mod facts;
+pub mod ident;
+pub mod plan;
 pub mod schema;
+pub mod sqlite;
+pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;

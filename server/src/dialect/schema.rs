@@ -42,6 +42,9 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Column numbers of the PRIMARY KEY in key order; empty for none.
     pub primary_key: Vec<usize>,
+    /// CONSTRAINT name of the PRIMARY KEY, if declared.
+    #[serde(default)]
+    pub primary_key_name: Option<String>,
     /// How a row is addressed.
     pub row_address: RowAddress,
     /// AUTOINCREMENT was declared.
@@ -56,6 +59,9 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// CHECK constraints of the table and of its columns.
     pub checks: Vec<Check>,
+    /// What could not be read of the text of its statements, and why.
+    #[serde(default)]
+    pub unread: Vec<String>,
 }
 
 /// How a row of a table is addressed and in which order rows are read.
@@ -118,6 +124,9 @@ pub struct Index {
     pub unique: bool,
     /// What made it.
     pub origin: IndexOrigin,
+    /// CONSTRAINT name of a UNIQUE, if declared.
+    #[serde(default)]
+    pub constraint: Option<String>,
     /// Key terms, without the trailing rowid.
     pub terms: Vec<IndexTerm>,
     /// WHERE of a partial index, as SQL text of SQLite.
@@ -217,6 +226,8 @@ pub struct VirtualTable {
     pub name: String,
     /// Module: `fts5`, `rtree`, …
     pub module: String,
+    /// Arguments as declared.
+    pub arguments: String,
     /// Tables that hold its data.
     pub shadows: Vec<String>,
 }

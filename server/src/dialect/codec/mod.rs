@@ -1,8 +1,33 @@
 //! How a stored value becomes a PostgreSQL value and back, one codec a column.
+//!
+//! A codec is exact or it refuses: what it encodes, it decodes to the very same value, storage
+//! class and bits included, and the bytes it makes are the ones that PostgreSQL's send function
+//! gives back for the stored value, because validation compares bytes.
 
-use std::{fmt, str::FromStr};
+mod bool;
+mod calendar;
+mod json;
+mod name;
+mod number;
+mod numeric;
+mod pg_type;
+mod text;
+mod uuid;
 
+pub use self::{
+    bool::BoolForm,
+    calendar::{Clock, EpochUnit, Separator, Suffix},
+    name::TABLE,
+    number::{EXACT_INTEGERS, stored_as_integer},
+    numeric::Scale,
+    text::check_text,
+    uuid::UuidForm,
+};
 use super::value::{OwnedValue, Value};
+
+/// Longest field that PostgreSQL takes: its allocations end at 1 GiB, and a varlena's header is
+/// part of that.
+const LONGEST_FIELD: usize = 0x3fff_ffff - 4;
 
 /// How the values of one column travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,10 +36,44 @@ pub enum Codec {
     Integer,
     /// REAL as `double precision`.
     Real,
-    /// TEXT as `text`, `varchar(n)`.
+    /// INTEGER and REAL of a column with INTEGER or NUMERIC affinity as `double precision`;
+    /// the class follows from the value, as it does in SQLite.
+    Number,
+    /// TEXT as `text`.
     Text,
+    /// TEXT of at most so many characters as `varchar(n)`.
+    Varchar(u32),
     /// BLOB as `bytea`.
     Blob,
+    /// Two values as `boolean`.
+    Bool(BoolForm),
+    /// TEXT `YYYY-MM-DD` as `date`.
+    Date,
+    /// TEXT as `time`.
+    Time(Clock),
+    /// TEXT as `timestamp`.
+    Timestamp(Separator, Clock),
+    /// TEXT `YYYY-MM-DD` as `timestamp` at midnight.
+    Midnight,
+    /// TEXT with one fixed suffix that says UTC, as `timestamptz`.
+    TimestampTz(Separator, Clock, Suffix),
+    /// INTEGER that counts from 1970-01-01 UTC, as `timestamptz`.
+    Epoch(EpochUnit),
+    /// TEXT or BLOB as `uuid`.
+    Uuid(UuidForm),
+    /// INTEGER and REAL of a column with INTEGER or NUMERIC affinity as `numeric`, by their
+    /// shortest decimal; with a scale as `numeric(p,s)`.
+    Numeric(Option<Scale>),
+    /// TEXT as `json`, kept to the byte.
+    Json,
+    /// TEXT, INTEGER and REAL of a column with NUMERIC affinity as `json`: SQLite stores a
+    /// document that is a bare number as that number.
+    JsonNumeric,
+    /// Any value as `text` behind a letter for its class: `i:5`, `r:1.5`, `t:hello`, `b:68656c`,
+    /// `x:00` for text that PostgreSQL cannot hold.
+    Tagged,
+    /// Any TEXT as `text`: a backslash doubled, NUL as `\0`, a byte that is not UTF-8 as `\xhh`.
+    Escaped,
 }
 
 /// Why a codec cannot carry a value.
@@ -30,38 +89,231 @@ pub enum Refusal {
     Form,
 }
 
+/// Buffers for [`Codec::carries`], to be used again for each value.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    field: Vec<u8>,
+    text: Vec<u8>,
+}
+
 impl Codec {
     /// Appends the value as one field of PostgreSQL's binary COPY format: a 32-bit length (−1
     /// for NULL) and the bytes that the type's receive function takes, which are the ones that
     /// its send function gives back. On a refusal `out` is as it was.
+    #[inline]
     pub fn encode(&self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let _ = (value, out);
-        Err(Refusal::Class)
+        match (self, value) {
+            (_, Value::Null) => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+            (Self::Integer, Value::Integer(value)) => fixed(value.to_be_bytes(), out),
+            (Self::Real, Value::Real(value)) if !value.is_nan() => {
+                fixed(value.to_bits().to_be_bytes(), out);
+            }
+            (Self::Text, Value::Text(bytes)) => {
+                check_text(bytes)?;
+                return varying(bytes, out);
+            }
+            (Self::Blob, Value::Blob(bytes)) => return varying(bytes, out),
+            (codec, value) => return codec.encode_rich(value, out),
+        }
+        Ok(())
     }
 
-    /// The value that the field (without its length; `None` for NULL) was made of.
+    fn encode_rich(&self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        match (self, value) {
+            (Self::Real, Value::Real(_)) => return Err(Refusal::Form),
+            (Self::Number, value) => fixed(number::encode(value)?.to_be_bytes(), out),
+            (Self::Varchar(limit), Value::Text(bytes)) => {
+                text::check_length(bytes, *limit)?;
+                return varying(bytes, out);
+            }
+            (Self::Bool(form), value) => fixed([u8::from(form.parse(value)?)], out),
+            (Self::Date, Value::Text(text)) => {
+                fixed(calendar::parse_date(text)?.to_be_bytes(), out);
+            }
+            (Self::Time(clock), Value::Text(text)) => fixed(clock.parse(text)?.to_be_bytes(), out),
+            (Self::Timestamp(separator, clock), Value::Text(text)) => {
+                fixed(calendar::parse_timestamp(text, *separator, *clock)?.to_be_bytes(), out);
+            }
+            (Self::Midnight, Value::Text(text)) => {
+                fixed(calendar::parse_midnight(text)?.to_be_bytes(), out);
+            }
+            (Self::TimestampTz(separator, clock, suffix), Value::Text(text)) => {
+                let text = suffix.strip(text)?;
+                fixed(calendar::parse_timestamp(text, *separator, *clock)?.to_be_bytes(), out);
+            }
+            (Self::Epoch(unit), Value::Integer(value)) => {
+                fixed(unit.parse(value)?.to_be_bytes(), out);
+            }
+            (Self::Uuid(form), value) => fixed(form.parse(value)?, out),
+            (Self::Numeric(scale), value) => {
+                return framed(out, |out| numeric::encode(value, *scale, out));
+            }
+            (Self::Json, Value::Text(text)) => {
+                json::check(text)?;
+                return varying(text, out);
+            }
+            (Self::JsonNumeric, value) => {
+                return framed(out, |out| json::encode_numeric(value, out));
+            }
+            (Self::Tagged, value) => return framed(out, |out| text::tag(value, out)),
+            (Self::Escaped, Value::Text(bytes)) => {
+                return framed(out, |out| {
+                    text::escape(bytes, out);
+                    Ok(())
+                });
+            }
+            _ => return Err(Refusal::Class),
+        }
+        Ok(())
+    }
+
+    /// The value that the field (without its length; `None` for NULL) was made of. A field that
+    /// this codec does not make is refused.
     pub fn decode(&self, field: Option<&[u8]>) -> Result<OwnedValue, Refusal> {
-        let _ = field;
-        Err(Refusal::Form)
+        match field {
+            None => Ok(OwnedValue::Null),
+            Some(field) => self.decode_into(field, &mut Vec::new()).map(OwnedValue::from),
+        }
+    }
+
+    /// [`Codec::decode`] without an allocation: the value borrows from the field or from
+    /// `scratch`, which is overwritten.
+    pub fn decode_into<'a>(
+        &self,
+        field: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Value<'a>, Refusal> {
+        scratch.clear();
+        Ok(match self {
+            Self::Integer => Value::Integer(i64::from_be_bytes(array(field)?)),
+            Self::Real => Value::Real(number::not_nan(array(field)?)?),
+            Self::Number => number::decode(array(field)?)?,
+            Self::Text => {
+                check_text(field)?;
+                Value::Text(field)
+            }
+            Self::Varchar(limit) => {
+                text::check_length(field, *limit)?;
+                Value::Text(field)
+            }
+            Self::Blob => Value::Blob(field),
+            Self::Bool(form) => form.render(array::<1>(field)?)?,
+            Self::Uuid(form) => form.render(array(field)?, scratch),
+            Self::Epoch(unit) => Value::Integer(unit.render(i64::from_be_bytes(array(field)?))?),
+            Self::Numeric(scale) => numeric::decode(field, *scale, scratch)?,
+            Self::Json => {
+                json::check(field)?;
+                Value::Text(field)
+            }
+            Self::JsonNumeric => json::decode_numeric(field, scratch)?,
+            Self::Tagged => text::untag(field, scratch)?,
+            Self::Escaped => {
+                text::unescape(field, scratch)?;
+                Value::Text(scratch)
+            }
+            Self::Date
+            | Self::Time(_)
+            | Self::Timestamp(..)
+            | Self::Midnight
+            | Self::TimestampTz(..) => {
+                self.render_moment(field, scratch)?;
+                Value::Text(scratch)
+            }
+        })
+    }
+
+    fn render_moment(&self, field: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if let Self::Date = self {
+            return calendar::render_date(i64::from(i32::from_be_bytes(array(field)?)), out);
+        }
+        let micros = i64::from_be_bytes(array(field)?);
+        match self {
+            Self::Time(clock) => clock.render(micros, out),
+            Self::Timestamp(separator, clock) => {
+                calendar::render_timestamp(micros, *separator, *clock, out)
+            }
+            Self::Midnight => calendar::render_midnight(micros, out),
+            Self::TimestampTz(separator, clock, suffix) => {
+                calendar::render_timestamp(micros, *separator, *clock, out)?;
+                out.extend_from_slice(suffix.text());
+                Ok(())
+            }
+            _ => Err(Refusal::Class),
+        }
+    }
+
+    /// Whether the value goes there and back with this codec, to the bit.
+    pub fn carries(&self, value: Value<'_>, scratch: &mut Scratch) -> bool {
+        scratch.field.clear();
+        if self.encode(value, &mut scratch.field).is_err() {
+            return false;
+        }
+        let back = match value {
+            Value::Null => Ok(Value::Null),
+            _ => self.decode_into(&scratch.field[4..], &mut scratch.text),
+        };
+        back.is_ok_and(|back| identical(back, value))
     }
 
     /// Whether a column of this PostgreSQL type can use the codec.
     pub fn fits_type(&self, pg_type: &str) -> bool {
-        let _ = pg_type;
-        false
+        pg_type::fits(self, pg_type)
     }
 }
 
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+/// Same class and same bits; `==` takes −0.0 for 0.0.
+fn identical(left: Value<'_>, right: Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Real(left), Value::Real(right)) => left.to_bits() == right.to_bits(),
+        _ => left == right,
     }
 }
 
-impl FromStr for Codec {
-    type Err = String;
+#[inline]
+fn fixed<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) {
+    const { assert!(N <= 16) };
+    let mut field = [0; 20];
+    field[3] = N.to_le_bytes()[0];
+    field[4..4 + N].copy_from_slice(&bytes);
+    out.extend_from_slice(&field[..4 + N]);
+}
 
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Err(format!("{name:?} is no codec"))
+#[inline]
+fn varying(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    out.extend_from_slice(&length_of(bytes.len())?);
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+fn length_of(length: usize) -> Result<[u8; 4], Refusal> {
+    if length > LONGEST_FIELD {
+        return Err(Refusal::Form);
+    }
+    u32::try_from(length).map(u32::to_be_bytes).map_err(|_| Refusal::Form)
+}
+
+/// Writes a field whose length is known only when it is written.
+fn framed(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    match write(out).and_then(|()| length_of(out.len() - start - 4)) {
+        Ok(length) => {
+            out[start..start + 4].copy_from_slice(&length);
+            Ok(())
+        }
+        Err(refusal) => {
+            out.truncate(start);
+            Err(refusal)
+        }
     }
 }
+
+fn array<const N: usize>(field: &[u8]) -> Result<[u8; N], Refusal> {
+    field.try_into().map_err(|_| Refusal::Form)
+}
+
+#[cfg(test)]
+mod properties;

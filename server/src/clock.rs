@@ -1,0 +1,22 @@
+//! Time as messages and the control database carry it: UTC.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prost_types::Timestamp;
+
+/// Now, in milliseconds since 1970.
+pub fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Now, as messages carry it.
+pub fn now() -> Timestamp {
+    from_millis(now_millis())
+}
+
+/// A number of milliseconds since 1970, as messages carry it.
+pub fn from_millis(millis: i64) -> Timestamp {
+    let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
+    Timestamp { seconds: millis.div_euclid(1000), nanos }
+}

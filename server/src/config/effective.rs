@@ -1,0 +1,31 @@
+//! The effective configuration as people read it, secrets masked.
+
+use std::fmt;
+
+use switchback_proto::words::Word;
+
+use super::{Config, LogFormat};
+use crate::db::postgres::masked;
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "listen = {:?}", self.listen.to_string())?;
+        writeln!(f, "state_dir = {:?}", self.state_dir)?;
+        writeln!(f, "log = {:?}", self.log)?;
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        writeln!(f, "log_format = {format:?}")?;
+        for database in self.databases.values() {
+            writeln!(f, "\n[databases.{:?}]", database.name)?;
+            writeln!(f, "sqlite = {:?}", database.sqlite)?;
+            writeln!(f, "postgres = {:?}", masked(database.postgres.expose()))?;
+            let engine = database.engine.map_or_else(|| "auto".into(), Word::word);
+            writeln!(f, "engine = {engine:?}")?;
+            writeln!(f, "pool_size = {}", database.pool_size)?;
+            writeln!(f, "copy_workers = {}", database.copy_workers)?;
+        }
+        Ok(())
+    }
+}

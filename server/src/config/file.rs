@@ -1,0 +1,28 @@
+//! The TOML form of the configuration.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+/// What `--config` and `SWITCHBACK_CONFIG` name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) insecure: bool,
+    pub(super) log: Option<String>,
+    pub(super) log_format: Option<String>,
+    pub(super) databases: BTreeMap<String, Database>,
+}
+
+/// One table `[databases.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Database {
+    pub(super) sqlite: Option<PathBuf>,
+    pub(super) postgres: Option<String>,
+    pub(super) engine: Option<String>,
+    pub(super) pool_size: Option<u32>,
+    pub(super) copy_workers: Option<u32>,
+}

@@ -1,0 +1,296 @@
+//! Reads the configuration and names every problem at once.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+
+use switchback_proto::v1::Engine;
+
+use super::{
+    Config, DatabaseConfig, LogFormat, Secret,
+    file::{Database, File},
+};
+
+/// Eight connections carry two copying tables, validation, and questions about the state, and
+/// leave most of PostgreSQL's default of 100 to the applications.
+const POOL_SIZE: u32 = 8;
+
+/// On the usual small server one PostgreSQL backend is the bottleneck; a second one hides the
+/// commits of the first.
+const COPY_WORKERS: u32 = 2;
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
+const DEFAULT_STATE_DIR: &str = "./switchback-state";
+
+/// Settings of the contract that this version does not have yet. To ignore one would be worse
+/// than to refuse it.
+const LATER: [&str; 5] = [
+    "SWITCHBACK_TLS_CERT",
+    "SWITCHBACK_TLS_KEY",
+    "SWITCHBACK_TLS_CLIENT_CA",
+    "SWITCHBACK_TOKENS",
+    "SWITCHBACK_BACKUP_KEY",
+];
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    setting: String,
+    message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.message)
+    }
+}
+
+/// Reads a configuration from the environment's variables and, below them, a TOML document.
+///
+/// `terminal` decides the default form of the log.
+pub fn load(
+    env: &BTreeMap<String, String>,
+    file: Option<&str>,
+    terminal: bool,
+) -> Result<Config, Vec<Problem>> {
+    let mut loader = Loader { env, problems: Vec::new() };
+    let file = file.map_or_else(File::default, |text| loader.parse(text));
+    let config = Config {
+        listen: loader.listen(&file),
+        state_dir: loader
+            .get("SWITCHBACK_STATE_DIR")
+            .map(PathBuf::from)
+            .or_else(|| file.state_dir.clone())
+            .unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+        log: loader
+            .get("SWITCHBACK_LOG")
+            .map(str::to_owned)
+            .or_else(|| file.log.clone())
+            .unwrap_or_else(|| "info".into()),
+        log_format: loader.log_format(&file, terminal),
+        databases: loader.databases(file.databases),
+    };
+    for name in LATER {
+        if loader.get(name).is_some() {
+            loader.problem(name, "not supported by this version: unset it");
+        }
+    }
+    if loader.problems.is_empty() { Ok(config) } else { Err(loader.problems) }
+}
+
+struct Loader<'a> {
+    env: &'a BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Loader<'a> {
+    /// A variable that is set to something.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn problem(&mut self, setting: &str, message: impl Into<String>) {
+        self.problems.push(Problem { setting: setting.into(), message: message.into() });
+    }
+
+    fn parse(&mut self, text: &str) -> File {
+        toml::from_str(text).unwrap_or_else(|error| {
+            // The error's own text quotes the line, which may hold a password.
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            self.problem("configuration file", format!("line {line}: {}", error.message()));
+            File::default()
+        })
+    }
+
+    fn listen(&mut self, file: &File) -> SocketAddr {
+        let text = self.get("SWITCHBACK_LISTEN").or(file.listen.as_deref());
+        let text = text.unwrap_or(DEFAULT_LISTEN);
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            self.problem(
+                "SWITCHBACK_LISTEN",
+                format!("{text:?} is no address and port such as {DEFAULT_LISTEN}"),
+            );
+            return SocketAddr::from(([127, 0, 0, 1], 50051));
+        };
+        let insecure = file.insecure || self.get("SWITCHBACK_INSECURE") == Some("1");
+        if !address.ip().is_loopback() && !insecure {
+            self.problem(
+                "SWITCHBACK_LISTEN",
+                format!(
+                    "{address} is not a loopback address and the traffic is not encrypted: \
+                     listen on 127.0.0.1, or set SWITCHBACK_INSECURE=1 where the network is trusted"
+                ),
+            );
+        }
+        address
+    }
+
+    fn log_format(&mut self, file: &File, terminal: bool) -> LogFormat {
+        match self.get("SWITCHBACK_LOG_FORMAT").or(file.log_format.as_deref()) {
+            None if terminal => LogFormat::Text,
+            None => LogFormat::Json,
+            Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                self.problem(
+                    "SWITCHBACK_LOG_FORMAT",
+                    format!("{other:?} is neither text nor json"),
+                );
+                LogFormat::Text
+            }
+        }
+    }
+
+    fn databases(
+        &mut self,
+        mut from_file: BTreeMap<String, Database>,
+    ) -> BTreeMap<String, DatabaseConfig> {
+        let sqlite = self.get("SWITCHBACK_SQLITE");
+        let postgres = self.get("SWITCHBACK_POSTGRES");
+        let engine = self.get("SWITCHBACK_ENGINE");
+        if sqlite.is_some() || postgres.is_some() || from_file.is_empty() {
+            let name = self.get("SWITCHBACK_DATABASE").unwrap_or("default");
+            let entry = from_file.entry(name.to_owned()).or_default();
+            entry.sqlite = sqlite.map(PathBuf::from).or_else(|| entry.sqlite.take());
+            entry.postgres = postgres.map(str::to_owned).or_else(|| entry.postgres.take());
+        }
+        if let Some(engine) = engine {
+            for entry in from_file.values_mut() {
+                entry.engine = Some(engine.to_owned());
+            }
+        }
+        let databases = from_file.into_iter();
+        databases
+            .filter_map(|(name, entry)| Some((name.clone(), self.database(name, entry)?)))
+            .collect()
+    }
+
+    fn database(&mut self, name: String, entry: Database) -> Option<DatabaseConfig> {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        {
+            self.problem(
+                "SWITCHBACK_DATABASE",
+                format!("{name:?}: a name has ASCII letters, digits, '-', '_' and '.'"),
+            );
+        }
+        let sqlite = entry.sqlite.filter(|path| !path.as_os_str().is_empty());
+        if sqlite.is_none() {
+            self.problem(
+                "SWITCHBACK_SQLITE",
+                format!("no SQLite file for the database {name:?}: set it to the file's path"),
+            );
+        }
+        let postgres = entry.postgres.filter(|url| !url.is_empty());
+        match &postgres {
+            None => self.problem(
+                "SWITCHBACK_POSTGRES",
+                format!(
+                    "no PostgreSQL URL for the database {name:?}: \
+                     set it to postgres://user:password@host:5432/database"
+                ),
+            ),
+            Some(url) => {
+                if let Err(error) = crate::db::postgres::check_url(url) {
+                    self.problem("SWITCHBACK_POSTGRES", error.message());
+                }
+            }
+        }
+        let engine = self.engine(entry.engine.as_deref());
+        let pool_size = self.at_least("pool_size", entry.pool_size.unwrap_or(POOL_SIZE), 4);
+        let copy_workers =
+            self.at_least("copy_workers", entry.copy_workers.unwrap_or(COPY_WORKERS), 1);
+        Some(DatabaseConfig {
+            name,
+            sqlite: sqlite?,
+            postgres: Secret::new(postgres?),
+            engine,
+            pool_size,
+            copy_workers: copy_workers.min(pool_size - 2),
+        })
+    }
+
+    fn engine(&mut self, word: Option<&str>) -> Option<Engine> {
+        match word {
+            None | Some("auto") => None,
+            Some("sqlite") => Some(Engine::Sqlite),
+            Some("postgres") => Some(Engine::Postgres),
+            Some(other) => {
+                let message = format!("{other:?} is none of auto, sqlite and postgres");
+                self.problem("SWITCHBACK_ENGINE", message);
+                None
+            }
+        }
+    }
+
+    fn at_least(&mut self, setting: &str, value: u32, least: u32) -> u32 {
+        if value < least {
+            self.problem(setting, format!("{value} is too few: at least {least}"));
+        }
+        value.max(least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    const PAIR: [(&str, &str); 2] =
+        [("SWITCHBACK_SQLITE", "/data/app.db"), ("SWITCHBACK_POSTGRES", "postgres://u:pw@h/d")];
+
+    #[test]
+    fn two_variables_are_enough() {
+        let config = load(&env(&PAIR), None, true).unwrap();
+        let database = &config.databases["default"];
+        assert_eq!(database.sqlite, PathBuf::from("/data/app.db"));
+        assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
+        assert!(!format!("{config:?}").contains("pw"));
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let wrong = env(&[
+            ("SWITCHBACK_LISTEN", "0.0.0.0:1"),
+            ("SWITCHBACK_ENGINE", "oracle"),
+            ("SWITCHBACK_LOG_FORMAT", "xml"),
+            ("SWITCHBACK_TOKENS", "/etc/tokens"),
+        ]);
+        let problems = load(&wrong, None, true).unwrap_err();
+        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for setting in
+            ["LISTEN", "ENGINE", "LOG_FORMAT", "TOKENS", "SWITCHBACK_SQLITE", "SWITCHBACK_POSTGRES"]
+        {
+            assert!(text.iter().any(|problem| problem.contains(setting)), "{setting} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn the_environment_stands_above_the_file() {
+        let file = "
+            listen = '127.0.0.1:7'
+            [databases.app]
+            sqlite = 'a.db'
+            postgres = 'postgres://h/a'
+            [databases.shop]
+            sqlite = 's.db'
+            postgres = 'postgres://h/s'
+            engine = 'sqlite'
+        ";
+        let over = env(&[("SWITCHBACK_DATABASE", "app"), ("SWITCHBACK_SQLITE", "/b.db")]);
+        let config = load(&over, Some(file), true).unwrap();
+        assert_eq!(config.listen.port(), 7);
+        assert_eq!(config.databases["app"].sqlite, PathBuf::from("/b.db"));
+        assert_eq!(config.databases["app"].postgres.expose(), "postgres://h/a");
+        assert_eq!(config.databases["shop"].engine, Some(Engine::Sqlite));
+    }
+
+    #[test]
+    fn a_broken_file_is_named_without_its_secrets() {
+        let problems =
+            load(&env(&PAIR), Some("[databases.a]\npostgres = 'postgres://u:pw@h/d' x"), true)
+                .unwrap_err();
+        let text = format!("{problems:?}");
+        assert!(text.contains("line 2") && !text.contains("pw"), "{text}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Configuration: the environment first, a TOML file for several databases.
+
+mod effective;
+mod file;
+mod load;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+
+pub use load::{Problem, load};
+use switchback_proto::v1::Engine;
+
+/// The effective configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address of the gRPC server.
+    pub listen: SocketAddr,
+    /// Where the control database and scratch files are.
+    pub state_dir: PathBuf,
+    /// Filter of the log: `info`, `switchback_server=debug,info`.
+    pub log: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Databases by name; at least one.
+    pub databases: BTreeMap<String, DatabaseConfig>,
+}
+
+/// One configured pair of a SQLite file and a PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// Name that requests use.
+    pub name: String,
+    /// The SQLite file.
+    pub sqlite: PathBuf,
+    /// The PostgreSQL URL.
+    pub postgres: Secret,
+    /// The engine that this deployment expects; `None` follows the record.
+    pub engine: Option<Engine>,
+    /// Most connections to PostgreSQL.
+    pub pool_size: u32,
+    /// Tables copied side by side.
+    pub copy_workers: u32,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A string that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

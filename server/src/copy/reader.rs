@@ -1,0 +1,272 @@
+//! Reading a table of the source: chunk after chunk, each from one short read transaction.
+
+use std::{borrow::Cow, ops::Range};
+
+use rusqlite::{
+    Connection, Row, ToSql, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use super::{key, tagged};
+use crate::{
+    db::source::{SourceFile, value},
+    dialect::{
+        schema::{IndexOrigin, RowAddress, Table},
+        value::{OwnedValue, Value},
+    },
+    error::{Error, Reason, Result},
+};
+
+/// Whether the chunk goes on after a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It goes on.
+    More,
+    /// This row was its last.
+    EndChunk,
+}
+
+/// Takes the rows of a table.
+pub(crate) trait RowSink {
+    /// Takes the current row.
+    fn row(&mut self, row: SourceRow<'_, '_>) -> Result<Flow>;
+
+    /// The read transaction is over (unless the table can only be read as a whole), and this is
+    /// where the next chunk goes on; `None` after the last row, and for a table that can only be
+    /// read as a whole.
+    fn end_chunk(&mut self, end: ChunkEnd) -> Result<()>;
+}
+
+/// Where a chunk ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChunkEnd {
+    /// Key of its last row; `None` where reading cannot go on from there.
+    pub(crate) position: Option<Vec<u8>>,
+    /// There are no more rows.
+    pub(crate) last: bool,
+}
+
+/// The current row.
+#[derive(Clone, Copy)]
+pub(crate) struct SourceRow<'a, 'stmt> {
+    row: &'a Row<'stmt>,
+    select: &'a Select,
+    number: u64,
+}
+
+impl<'a> SourceRow<'a, '_> {
+    /// A column of those that were asked for.
+    pub(crate) fn value(&self, column: usize) -> rusqlite::Result<Value<'a>> {
+        value(self.row, column)
+    }
+
+    /// How the row is named in reports: "id=7", "rowid=12".
+    pub(crate) fn key(&self) -> rusqlite::Result<String> {
+        if self.select.naming.is_empty() {
+            return Ok(format!("row {} in reading order", self.number));
+        }
+        let first = self.select.naming_at;
+        let values = self.select.naming.iter().enumerate().map(|(index, name)| {
+            Ok((name.as_str(), OwnedValue::from(value(self.row, first + index)?)))
+        });
+        Ok(key::name(&values.collect::<rusqlite::Result<Vec<_>>>()?))
+    }
+}
+
+/// A table of the source, read from where it was left.
+pub(crate) struct TableReader<'a> {
+    file: &'a SourceFile,
+    connection: &'a Connection,
+    /// `PRAGMA schema_version` as it must be in each chunk.
+    schema_version: i64,
+    select: Select,
+    position: Option<Vec<OwnedValue>>,
+    rows: u64,
+}
+
+impl<'a> TableReader<'a> {
+    /// Reads the named columns; `None` gives NULL.
+    pub(crate) fn new(
+        file: &'a SourceFile,
+        connection: &'a Connection,
+        schema_version: i64,
+        table: &Table,
+        columns: &[Option<&str>],
+    ) -> Self {
+        let select = Select::new(table, columns);
+        Self { file, connection, schema_version, select, position: None, rows: 0 }
+    }
+
+    /// Goes on behind a position that an earlier reader gave.
+    pub(crate) fn resume(&mut self, position: &[u8]) -> Result<()> {
+        let values = tagged::read_key(position).filter(|values| values.len() == self.select.keys);
+        self.position = Some(values.ok_or_else(|| {
+            Error::new(Reason::Internal, "a recorded position of the copy cannot be read")
+                .hint("abort the migration and start it again")
+        })?);
+        Ok(())
+    }
+
+    /// Reads to the end.
+    pub(crate) fn read(&mut self, sink: &mut impl RowSink) -> Result<()> {
+        loop {
+            self.execute("BEGIN")?;
+            let end = self.chunk(sink);
+            self.execute("COMMIT")?;
+            let end = end?;
+            let last = end.last;
+            sink.end_chunk(end)?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(|error| self.file.explain(error))
+    }
+
+    fn chunk(&mut self, sink: &mut impl RowSink) -> Result<ChunkEnd> {
+        let explain = |error| self.file.explain(error);
+        if schema_version(self.connection).map_err(explain)? != self.schema_version {
+            return Err(changed());
+        }
+        let sql = if self.position.is_some() { &self.select.next } else { &self.select.first };
+        let mut statement = self.connection.prepare_cached(sql).map_err(explain)?;
+        let bound = self.position.iter().flatten().map(Bound);
+        let mut rows = statement.query(params_from_iter(bound)).map_err(explain)?;
+        while let Some(row) = rows.next().map_err(explain)? {
+            self.rows += 1;
+            let current = SourceRow { row, select: &self.select, number: self.rows };
+            if sink.row(current)? == Flow::More {
+                continue;
+            }
+            if self.select.keys == 0 {
+                sink.end_chunk(ChunkEnd { position: None, last: false })?;
+                continue;
+            }
+            let key = self.select.key_range().map(|column| Ok(value(row, column)?.into()));
+            let key = key.collect::<rusqlite::Result<Vec<OwnedValue>>>().map_err(explain)?;
+            let position = Some(tagged::write_key(&key));
+            self.position = Some(key);
+            return Ok(ChunkEnd { position, last: false });
+        }
+        Ok(ChunkEnd { position: None, last: true })
+    }
+}
+
+/// `PRAGMA schema_version`, which every change of the schema and VACUUM raise.
+pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA main.schema_version", [], |row| row.get(0))
+}
+
+/// The error for a source whose schema is not the one that the plan was made for.
+pub(crate) fn changed() -> Error {
+    Error::new(Reason::SourceChanged, "the schema of the SQLite file changed while it was read")
+        .hint("plan again; stop schema migrations and VACUUM of the application meanwhile")
+}
+
+struct Bound<'a>(&'a OwnedValue);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            OwnedValue::Null => ValueRef::Null,
+            OwnedValue::Integer(value) => ValueRef::Integer(*value),
+            OwnedValue::Real(value) => ValueRef::Real(*value),
+            OwnedValue::Text(bytes) => ValueRef::Text(bytes),
+            OwnedValue::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// The statements that read a table: the columns asked for, then the key that orders the rows,
+/// then what names a row.
+struct Select {
+    first: String,
+    next: String,
+    keys_at: usize,
+    keys: usize,
+    naming_at: usize,
+    naming: Vec<String>,
+}
+
+impl Select {
+    fn new(table: &Table, columns: &[Option<&str>]) -> Self {
+        // Behind the alias a name cannot be taken for a string, as SQLite does with unknown ones.
+        let column = |name: &str| format!("s.{}", quote(name));
+        let (keys, descending) = order(table);
+        let naming: Vec<(String, Cow<'_, str>)> = naming(table);
+        let mut terms: Vec<String> =
+            columns.iter().map(|name| name.map_or_else(|| "NULL".to_owned(), column)).collect();
+        let keys_at = terms.len();
+        terms.extend(keys.iter().cloned());
+        let naming_at = terms.len();
+        terms.extend(naming.iter().map(|(term, _)| term.clone()));
+        let all = format!("SELECT {} FROM main.{} AS s", terms.join(", "), quote(&table.name));
+        let (mut first, mut next) = (all.clone(), all);
+        if !keys.is_empty() {
+            let direction = if descending { " DESC" } else { "" };
+            let by: Vec<String> = keys.iter().map(|key| format!("{key}{direction}")).collect();
+            let order = format!(" ORDER BY {}", by.join(", "));
+            let marks: Vec<String> = (1..=keys.len()).map(|n| format!("?{n}")).collect();
+            let than = if descending { '<' } else { '>' };
+            let behind = format!(" WHERE ({}) {than} ({})", keys.join(", "), marks.join(", "));
+            first.push_str(&order);
+            next.push_str(&behind);
+            next.push_str(&order);
+        }
+        let naming = naming.into_iter().map(|(_, name)| name.into_owned()).collect();
+        Self { first, next, keys_at, keys: keys.len(), naming_at, naming }
+    }
+
+    fn key_range(&self) -> Range<usize> {
+        self.keys_at..self.keys_at + self.keys
+    }
+}
+
+/// Terms that order the rows and address them, and whether the order is descending. No terms:
+/// the table can only be read as a whole.
+fn order(table: &Table) -> (Vec<String>, bool) {
+    let column = |index: usize| format!("s.{}", quote(&table.columns[index].name));
+    match &table.row_address {
+        RowAddress::Alias(index) => (vec![column(*index)], false),
+        RowAddress::Rowid(name) => (vec![format!("s.{name}")], false),
+        RowAddress::None => (Vec::new(), false),
+        RowAddress::PrimaryKey => {
+            let index = table.indexes.iter().find(|i| i.origin == IndexOrigin::PrimaryKey);
+            let terms = index.map(|index| index.terms.as_slice()).unwrap_or_default();
+            let known = terms
+                .iter()
+                .all(|term| matches!(term.collation.as_str(), "" | "BINARY" | "NOCASE" | "RTRIM"));
+            let descending = terms.first().is_some_and(|term| term.descending);
+            let mixed = terms.iter().any(|term| term.descending != descending);
+            // A collation that only the application has cannot order, and a row value can only
+            // be compared in one direction.
+            if !known || mixed {
+                return (Vec::new(), false);
+            }
+            (table.primary_key.iter().map(|index| column(*index)).collect(), descending)
+        }
+    }
+}
+
+/// Terms that name a row, with the names they have in reports.
+fn naming(table: &Table) -> Vec<(String, Cow<'_, str>)> {
+    let column = |index: &usize| {
+        let name = table.columns[*index].name.as_str();
+        (format!("s.{}", quote(name)), Cow::Borrowed(name))
+    };
+    match &table.row_address {
+        RowAddress::Alias(index) => vec![column(index)],
+        RowAddress::Rowid(name) if table.primary_key.is_empty() => {
+            vec![(format!("s.{name}"), Cow::Borrowed("rowid"))]
+        }
+        _ => table.primary_key.iter().map(column).collect(),
+    }
+}
+
+/// An identifier of SQLite.
+fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}

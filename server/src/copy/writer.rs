@@ -1,0 +1,108 @@
+//! The writing side of the copy: each chunk in one transaction, with its position.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio::sync::mpsc::Receiver;
+use tokio_postgres::Transaction;
+
+use super::{
+    CopyJob, CopyProgress, OnProgress, TableJob, cancelled,
+    chunks::{Chunk, Shared},
+};
+use crate::{
+    db::{
+        postgres::failed,
+        target::{write_position, write_rejects},
+    },
+    dialect::ident::{qualified, quote},
+    error::{Error, Reason, Result},
+};
+
+/// Writes the chunks of a reader until it has no more.
+pub(super) async fn write_chunks(
+    job: &CopyJob<'_>,
+    shared: &Shared,
+    mut chunks: Receiver<Chunk>,
+    progress: OnProgress<'_>,
+) -> Result<()> {
+    let work = async {
+        let mut client = job.target.postgres().get().await?;
+        while let Some(mut chunk) = chunks.recv().await {
+            let transaction = client.transaction().await.map_err(failed)?;
+            let unsynced = "SET LOCAL synchronous_commit = off";
+            transaction.batch_execute(unsynced).await.map_err(failed)?;
+            loop {
+                let table = &shared.tables[chunk.table];
+                write(job, &transaction, table, &mut chunk)
+                    .await
+                    .map_err(|error| place(error, table))?;
+                if chunk.commit {
+                    break;
+                }
+                report(progress, table, &chunk);
+                // A reader that failed in the middle of such a table: all of it is undone.
+                let Some(next) = chunks.recv().await else { return Ok(()) };
+                chunk = next;
+            }
+            transaction.commit().await.map_err(failed)?;
+            report(progress, &shared.tables[chunk.table], &chunk);
+        }
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        () = shared.cancel.cancelled() => Err(cancelled()),
+        result = work => result,
+    }
+}
+
+async fn write(
+    job: &CopyJob<'_>,
+    transaction: &Transaction<'_>,
+    table: &TableJob,
+    chunk: &mut Chunk,
+) -> Result<()> {
+    if !chunk.batches.is_empty() {
+        let sink = transaction.copy_in::<_, Bytes>(&statement(table)).await.map_err(failed)?;
+        let mut sink = pin!(sink);
+        for batch in chunk.batches.drain(..) {
+            sink.feed(batch).await.map_err(failed)?;
+        }
+        sink.finish().await.map_err(failed)?;
+    }
+    let (database, name) = (&job.plan.database, &table.plan.source);
+    if !chunk.rejects.is_empty() {
+        write_rejects(transaction, database, name, &chunk.rejects).await?;
+    }
+    write_position(transaction, database, name, &chunk.at).await
+}
+
+fn statement(table: &TableJob) -> String {
+    let columns = table.plan.columns.iter().filter(|column| column.generated.is_empty());
+    let columns: Vec<String> = columns.map(|column| quote(&column.target)).collect();
+    format!(
+        "COPY {} ({}) FROM STDIN (FORMAT binary)",
+        qualified(&table.target_schema, &table.plan.target),
+        columns.join(", ")
+    )
+}
+
+fn report(progress: OnProgress<'_>, table: &TableJob, chunk: &Chunk) {
+    progress(CopyProgress {
+        table: &table.plan.source,
+        rows: chunk.at.rows,
+        rows_total: table.plan.rows,
+        bytes: chunk.at.bytes,
+        rejected: chunk.at.rejected,
+        done: chunk.at.done,
+    });
+}
+
+fn place(error: Error, table: &TableJob) -> Error {
+    match error.reason() {
+        Reason::Cancelled | Reason::TargetUnreachable => error,
+        _ => error.at(format!("table {}", table.plan.source)),
+    }
+}

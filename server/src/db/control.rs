@@ -1,0 +1,375 @@
+//! The control database under the state directory: operations, their events, the active engines.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    Row, SqlSafeStr, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+use switchback_proto::{
+    v1::{Engine, Operation, OperationError, OperationEvent, OperationKind, OperationState, Phase},
+    words::{Word, word_of},
+};
+
+use crate::{
+    clock,
+    error::{Error, Reason, Result},
+};
+
+/// Writers of the control database are the event logs of a few operations.
+const CONNECTIONS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The control database.
+#[derive(Debug, Clone)]
+pub struct ControlStore {
+    pool: SqlitePool,
+}
+
+/// What is recorded about a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseRecord {
+    /// The engine that applications write to.
+    pub active: Engine,
+    /// How often it has changed.
+    pub epoch: u64,
+    /// Where the database's migration is.
+    pub phase: Phase,
+}
+
+impl Default for DatabaseRecord {
+    fn default() -> Self {
+        Self { active: Engine::Sqlite, epoch: 0, phase: Phase::Idle }
+    }
+}
+
+/// A new operation.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    /// Its id.
+    pub id: String,
+    /// The database that it works on.
+    pub database: String,
+    /// What it does.
+    pub kind: OperationKind,
+    /// The caller's id; empty for none.
+    pub request_id: String,
+    /// The request as JSON.
+    pub request: String,
+}
+
+/// An operation that a restart must take up again.
+#[derive(Debug, Clone)]
+pub struct StoredOperation {
+    /// What callers see of it.
+    pub operation: Operation,
+    /// The request as JSON.
+    pub request: String,
+    /// The resume record as JSON; empty for none.
+    pub journal: String,
+}
+
+fn failed(error: sqlx::Error) -> Error {
+    let full =
+        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "13");
+    let reason = if full { Reason::StateFull } else { Reason::StateUnusable };
+    Error::new(reason, format!("the control database failed: {error}"))
+        .hint("check the space and the rights of the state directory (SWITCHBACK_STATE_DIR)")
+        .caused_by(error)
+}
+
+fn migrations() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "operations".into(),
+        MigrationType::Simple,
+        include_str!("../../../migrations/control/0001_operations.sql").into_sql_str(),
+        false,
+    )])
+}
+
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn count(row: &SqliteRow, column: &str) -> Result<u64> {
+    let value: i64 = row.try_get(column).map_err(failed)?;
+    Ok(u64::try_from(value).unwrap_or_default())
+}
+
+fn word<T: Word>(row: &SqliteRow, column: &str) -> Result<T> {
+    let word: &str = row.try_get(column).map_err(failed)?;
+    T::from_word(word).ok_or_else(|| {
+        Error::new(
+            Reason::StateUnusable,
+            format!("the control database holds {word:?} as {column}"),
+        )
+        .hint("it was written by another version of the server: use that version")
+    })
+}
+
+fn operation(row: &SqliteRow) -> Result<Operation> {
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
+    let ended_at: Option<i64> = row.try_get("ended_at").map_err(failed)?;
+    let reason = text("error_reason")?;
+    let error = if reason.is_empty() {
+        None
+    } else {
+        Some(OperationError { reason, message: text("error_message")?, hint: text("error_hint")? })
+    };
+    Ok(Operation {
+        operation_id: text("id")?,
+        database: text("database")?,
+        kind: word::<OperationKind>(row, "kind")?.into(),
+        state: word::<OperationState>(row, "state")?.into(),
+        phase: word::<Phase>(row, "phase")?.into(),
+        request_id: text("request_id")?,
+        created_at: Some(clock::from_millis(row.try_get("created_at").map_err(failed)?)),
+        ended_at: ended_at.map(clock::from_millis),
+        error,
+        last_sequence: count(row, "last_sequence")?,
+    })
+}
+
+const OPERATION: &str = "SELECT o.*, \
+    coalesce((SELECT max(e.sequence) FROM events e WHERE e.operation_id = o.id), 0) \
+    AS last_sequence FROM operations o";
+
+impl ControlStore {
+    /// Opens the control database in a directory, makes it where it is missing, and brings its
+    /// tables up to this version.
+    pub async fn open(directory: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(directory.join("control.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        migrations().run(&pool).await.map_err(|error| {
+            Error::new(Reason::StateUnusable, format!("the control database is unfit: {error}"))
+                .hint("it was written by a newer server, or is damaged: use that version, or another SWITCHBACK_STATE_DIR")
+        })?;
+        Ok(Self { pool })
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// What is recorded about a database; the default where nothing is.
+    pub async fn database(&self, name: &str) -> Result<DatabaseRecord> {
+        let row = sqlx::query("SELECT * FROM databases WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed)?;
+        row.map_or_else(
+            || Ok(DatabaseRecord::default()),
+            |row| {
+                Ok(DatabaseRecord {
+                    active: word(&row, "active_engine")?,
+                    epoch: count(&row, "epoch")?,
+                    phase: word(&row, "phase")?,
+                })
+            },
+        )
+    }
+
+    /// Records the active engine, the epoch and the phase of a database.
+    pub async fn set_database(&self, name: &str, record: DatabaseRecord) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO databases (name, active_engine, epoch, phase) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (name) DO UPDATE SET active_engine = excluded.active_engine, \
+             epoch = excluded.epoch, phase = excluded.phase",
+        )
+        .bind(name)
+        .bind(record.active.word())
+        .bind(integer(record.epoch))
+        .bind(record.phase.word())
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Records a new operation as running.
+    pub async fn insert_operation(&self, new: &NewOperation) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO operations (id, database, kind, state, phase, request_id, request, created_at) \
+             VALUES (?, ?, ?, 'running', 'idle', ?, ?, ?)",
+        )
+        .bind(&new.id)
+        .bind(&new.database)
+        .bind(new.kind.word())
+        .bind(&new.request_id)
+        .bind(&new.request)
+        .bind(clock::now_millis())
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// An operation by its id.
+    pub async fn operation(&self, id: &str) -> Result<Option<Operation>> {
+        self.one(" WHERE o.id = ?", &[id]).await
+    }
+
+    /// The operation that a request started.
+    pub async fn by_request(&self, database: &str, request_id: &str) -> Result<Option<Operation>> {
+        self.one(" WHERE o.database = ? AND o.request_id = ?", &[database, request_id]).await
+    }
+
+    /// The running changing operation of a database, or else its newest operation.
+    pub async fn newest(&self, database: &str) -> Result<Option<Operation>> {
+        let order = " WHERE o.database = ? \
+            ORDER BY (o.state = 'running' AND o.kind NOT IN ('plan', 'validate')) DESC, o.id DESC LIMIT 1";
+        self.one(order, &[database]).await
+    }
+
+    async fn one(&self, condition: &str, values: &[&str]) -> Result<Option<Operation>> {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("{OPERATION}{condition}")));
+        for value in values {
+            query = query.bind((*value).to_owned());
+        }
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(operation).transpose()
+    }
+
+    /// A page of operations, newest first, that are older than the id `before` (empty for none).
+    pub async fn list(&self, database: &str, before: &str, limit: u32) -> Result<Vec<Operation>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{OPERATION} WHERE (?1 = '' OR o.database = ?1) AND (?2 = '' OR o.id < ?2) \
+             ORDER BY o.id DESC LIMIT ?3"
+        )))
+        .bind(database)
+        .bind(before)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(operation).collect()
+    }
+
+    /// Operations that were running when the server stopped, oldest first.
+    pub async fn unfinished(&self) -> Result<Vec<StoredOperation>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{OPERATION} WHERE o.state = 'running' ORDER BY o.id"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        let stored = rows.iter().map(|row| {
+            Ok(StoredOperation {
+                operation: operation(row)?,
+                request: row.try_get("request").map_err(failed)?,
+                journal: row.try_get("journal").map_err(failed)?,
+            })
+        });
+        stored.collect()
+    }
+
+    /// Records which phase of an operation comes next and what it has settled, in one commit.
+    pub async fn checkpoint(&self, id: &str, phase: Phase, journal: &str) -> Result<()> {
+        sqlx::query("UPDATE operations SET phase = ?, journal = ? WHERE id = ?")
+            .bind(phase.word())
+            .bind(journal)
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Stores events, in one commit.
+    pub async fn append_events(&self, id: &str, events: &[(OperationEvent, bool)]) -> Result<()> {
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        for (event, transient) in events {
+            sqlx::query(
+                "INSERT INTO events (operation_id, sequence, transient, event) VALUES (?, ?, ?, ?)",
+            )
+            .bind(id)
+            .bind(integer(event.sequence))
+            .bind(transient)
+            .bind(prost::Message::encode_to_vec(event))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Events from a number on, in order.
+    pub async fn events(&self, id: &str, from: u64, limit: u32) -> Result<Vec<OperationEvent>> {
+        let rows = sqlx::query(
+            "SELECT event FROM events WHERE operation_id = ? AND sequence >= ? \
+             ORDER BY sequence LIMIT ?",
+        )
+        .bind(id)
+        .bind(integer(from))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        let decode = |row: &SqliteRow| {
+            let bytes: &[u8] = row.try_get("event").map_err(failed)?;
+            prost::Message::decode(bytes).map_err(|error| {
+                Error::new(Reason::StateUnusable, "the control database holds a broken event")
+                    .caused_by(error)
+            })
+        };
+        rows.iter().map(decode).collect()
+    }
+
+    /// Ends an operation: its state, its last event, and the removal of overtaken progress, in
+    /// one commit.
+    pub async fn end_operation(
+        &self,
+        id: &str,
+        state: OperationState,
+        error: Option<&OperationError>,
+        last: &OperationEvent,
+    ) -> Result<()> {
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        let none = OperationError::default();
+        let error = error.unwrap_or(&none);
+        sqlx::query(
+            "UPDATE operations SET state = ?, error_reason = ?, error_message = ?, \
+             error_hint = ?, ended_at = ? WHERE id = ?",
+        )
+        .bind(word_of::<OperationState>(state.into()))
+        .bind(&error.reason)
+        .bind(&error.message)
+        .bind(&error.hint)
+        .bind(clock::now_millis())
+        .bind(id)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        sqlx::query("DELETE FROM events WHERE operation_id = ? AND transient")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        sqlx::query(
+            "INSERT INTO events (operation_id, sequence, transient, event) VALUES (?, ?, 0, ?)",
+        )
+        .bind(id)
+        .bind(integer(last.sequence))
+        .bind(prost::Message::encode_to_vec(last))
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+}

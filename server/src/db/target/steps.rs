@@ -1,0 +1,189 @@
+//! What Switchback made in the target, and the way back.
+
+use std::collections::HashSet;
+
+use tokio_postgres::Transaction;
+
+use super::{Target, installed_version, lock};
+use crate::{
+    db::postgres::failed,
+    dialect::ident::{qualified, quote},
+    error::Result,
+};
+
+/// Objects dropped in one transaction. Each takes a handful of locks (table, TOAST table,
+/// indexes, sequence), and PostgreSQL's default lock table has room for some 6,400.
+const DROPS_A_TRANSACTION: i64 = 200;
+
+/// An object that cleaning up has to drop by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made<'a> {
+    /// A schema.
+    Schema(&'a str),
+    /// A table, with its indexes, sequences and constraints.
+    Table {
+        /// Schema.
+        schema: &'a str,
+        /// Name.
+        name: &'a str,
+    },
+    /// A view.
+    View {
+        /// Schema.
+        schema: &'a str,
+        /// Name.
+        name: &'a str,
+    },
+    /// A foreign key, which keeps its parent table from being dropped.
+    ForeignKey {
+        /// Schema.
+        schema: &'a str,
+        /// Child table.
+        table: &'a str,
+        /// Name of the constraint.
+        name: &'a str,
+    },
+    /// Something that goes when its table goes: an index, a check, a sequence's value.
+    Part,
+}
+
+/// One thing to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Id that is the same in every attempt: "index:public.t.name".
+    pub id: &'a str,
+    /// What it makes.
+    pub made: Made<'a>,
+}
+
+impl<'a> Made<'a> {
+    fn parts(self) -> [&'a str; 4] {
+        match self {
+            Self::Schema(name) => ["schema", name, "", ""],
+            Self::Table { schema, name } => ["table", schema, name, ""],
+            Self::View { schema, name } => ["view", schema, name, ""],
+            Self::ForeignKey { schema, table, name } => ["foreign_key", schema, table, name],
+            Self::Part => ["", "", "", ""],
+        }
+    }
+}
+
+impl Target {
+    /// Ids of the steps done for a database.
+    pub async fn steps_done(&self, database: &str) -> Result<HashSet<String>> {
+        let client = self.postgres().get().await?;
+        let sql = "SELECT step FROM switchback.steps WHERE database = $1";
+        let rows = client.query(sql, &[&database]).await.map_err(failed)?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Makes something and records it in one transaction. `sql` may be several statements.
+    pub async fn make(&self, database: &str, step: Step<'_>, sql: &str) -> Result<()> {
+        let mut client = self.postgres().get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(sql).await.map_err(failed)?;
+        record(&transaction, database, step).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Drops everything that was made for a database, newest first, then what is recorded about
+    /// it, and the schema `switchback` when no other database uses it. Returns how many objects
+    /// were dropped. What Switchback did not record is never dropped: where such a thing depends
+    /// on an object of ours, that is an error, and the rest goes on when it is called again.
+    pub async fn clean_up(&self, database: &str) -> Result<u64> {
+        let mut client = self.postgres().get().await?;
+        if installed_version(&*client).await?.is_none() {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        loop {
+            let transaction = client.transaction().await.map_err(failed)?;
+            lock(&transaction).await?;
+            let (more, dropped) = drop_newest(&transaction, database).await?;
+            removed += dropped;
+            if !more {
+                forget(&transaction, database).await?;
+                transaction.commit().await.map_err(failed)?;
+                return Ok(removed);
+            }
+            transaction.commit().await.map_err(failed)?;
+        }
+    }
+}
+
+/// Records a step in the transaction that does it.
+pub async fn record(transaction: &Transaction<'_>, database: &str, step: Step<'_>) -> Result<()> {
+    let [kind, namespace, relation, name] = step.made.parts();
+    let sql = "INSERT INTO switchback.steps (database, step, kind, namespace, relation, name) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    transaction
+        .execute(sql, &[&database, &step.id, &kind, &namespace, &relation, &name])
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Drops the newest objects; whether there were any, and how many were dropped.
+async fn drop_newest(transaction: &Transaction<'_>, database: &str) -> Result<(bool, u64)> {
+    let sql = "SELECT seq, kind, namespace, relation, name FROM switchback.steps \
+               WHERE database = $1 ORDER BY seq DESC LIMIT $2";
+    let rows = transaction.query(sql, &[&database, &DROPS_A_TRANSACTION]).await.map_err(failed)?;
+    let mut dropped = 0;
+    for row in &rows {
+        let parts: [&str; 4] = [row.get(1), row.get(2), row.get(3), row.get(4)];
+        if let Some(sql) = drop_statement(transaction, parts).await? {
+            transaction.batch_execute(&sql).await.map_err(failed)?;
+            dropped += 1;
+        }
+    }
+    let gone: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let sql = "DELETE FROM switchback.steps WHERE seq = ANY ($1)";
+    transaction.execute(sql, &[&gone]).await.map_err(failed)?;
+    Ok((!rows.is_empty(), dropped))
+}
+
+async fn drop_statement(
+    transaction: &Transaction<'_>,
+    [kind, namespace, relation, name]: [&str; 4],
+) -> Result<Option<String>> {
+    let full = qualified(namespace, relation);
+    Ok(match kind {
+        "table" => Some(format!("DROP TABLE IF EXISTS {full}")),
+        "view" => Some(format!("DROP VIEW IF EXISTS {full}")),
+        "foreign_key" => {
+            Some(format!("ALTER TABLE IF EXISTS {full} DROP CONSTRAINT IF EXISTS {}", quote(name)))
+        }
+        // Someone else may use a schema of ours by now; then it stays.
+        "schema" if schema_is_empty(transaction, namespace).await? => {
+            Some(format!("DROP SCHEMA IF EXISTS {}", quote(namespace)))
+        }
+        _ => None,
+    })
+}
+
+async fn schema_is_empty(transaction: &Transaction<'_>, schema: &str) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT FROM pg_depend d JOIN pg_namespace n ON n.oid = d.refobjid \
+                 WHERE d.refclassid = 'pg_namespace'::regclass AND n.nspname = $1::text \
+                   AND d.deptype = 'n')";
+    Ok(transaction.query_one(sql, &[&schema]).await.map_err(failed)?.get(0))
+}
+
+/// Deletes what is recorded about a database, and the control schema after the last one.
+async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
+    for table in ["rejects", "copy_position", "control"] {
+        let sql = format!("DELETE FROM switchback.{table} WHERE database = $1");
+        transaction.execute(&sql, &[&database]).await.map_err(failed)?;
+    }
+    let sql = "SELECT EXISTS (SELECT FROM switchback.control) \
+                 OR EXISTS (SELECT FROM switchback.steps)";
+    if transaction.query_one(sql, &[]).await.map_err(failed)?.get(0) {
+        return Ok(());
+    }
+    let ours = "DROP TABLE switchback.control, switchback.copy_position, switchback.rejects, \
+                  switchback.steps, switchback.schema_migrations";
+    transaction.batch_execute(ours).await.map_err(failed)?;
+    if schema_is_empty(transaction, "switchback").await? {
+        transaction.batch_execute("DROP SCHEMA switchback").await.map_err(failed)?;
+    }
+    Ok(())
+}

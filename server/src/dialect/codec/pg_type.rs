@@ -1,0 +1,122 @@
+//! Which codecs a PostgreSQL type can use.
+
+use super::{Codec, numeric::Scale};
+
+/// A type's name in its shortest spelling, with the numbers in its brackets.
+struct PgType {
+    base: &'static str,
+    arguments: Vec<u32>,
+}
+
+/// Spellings of the types that codecs know (PostgreSQL manual, "Data Types", table 8.1).
+const SPELLINGS: &[(&str, &str)] = &[
+    ("bigint", "bigint"),
+    ("int8", "bigint"),
+    ("double precision", "double precision"),
+    ("float8", "double precision"),
+    ("text", "text"),
+    ("varchar", "varchar"),
+    ("character varying", "varchar"),
+    ("bytea", "bytea"),
+    ("boolean", "boolean"),
+    ("bool", "boolean"),
+    ("date", "date"),
+    ("time", "time"),
+    ("time without time zone", "time"),
+    ("timestamp", "timestamp"),
+    ("timestamp without time zone", "timestamp"),
+    ("timestamptz", "timestamptz"),
+    ("timestamp with time zone", "timestamptz"),
+    ("uuid", "uuid"),
+    ("numeric", "numeric"),
+    ("decimal", "numeric"),
+    ("json", "json"),
+];
+
+impl PgType {
+    fn parse(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        let (before, after, arguments) = match name.split_once('(') {
+            None => (name.as_str(), "", Vec::new()),
+            Some((before, rest)) => {
+                let (inside, after) = rest.split_once(')')?;
+                let numbers = inside.split(',').map(|number| number.trim().parse());
+                (before, after, numbers.collect::<Result<_, _>>().ok()?)
+            }
+        };
+        let words: Vec<&str> = before.split_whitespace().chain(after.split_whitespace()).collect();
+        let spelled = words.join(" ");
+        let (_, base) = SPELLINGS.iter().find(|(spelling, _)| *spelling == spelled)?;
+        Some(Self { base, arguments })
+    }
+}
+
+pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
+    let Some(PgType { base, arguments }) = PgType::parse(pg_type) else { return false };
+    match (base, arguments.as_slice(), codec) {
+        ("bigint", [], Codec::Integer)
+        | ("double precision", [], Codec::Real | Codec::Number)
+        // varchar(n) takes Varchar only: PostgreSQL cuts spaces off a text that is too long.
+        | ("text" | "varchar", [], Codec::Text | Codec::Varchar(_) | Codec::Tagged | Codec::Escaped)
+        | ("bytea", [], Codec::Blob)
+        | ("boolean", [], Codec::Bool(_))
+        | ("date", [], Codec::Date)
+        | ("uuid", [], Codec::Uuid(_))
+        | ("json", [], Codec::Json | Codec::JsonNumeric)
+        | ("numeric", [], Codec::Numeric(_)) => true,
+        ("varchar", [limit], Codec::Varchar(length)) => length <= limit,
+        ("numeric", bounds, Codec::Numeric(Some(scale))) => fits_bounds(bounds, *scale),
+        ("time" | "timestamp" | "timestamptz", digits, codec) => {
+            let needed = match (base, codec) {
+                ("time", Codec::Time(clock))
+                | ("timestamp", Codec::Timestamp(_, clock))
+                | ("timestamptz", Codec::TimestampTz(_, clock, _)) => clock.digits(),
+                ("timestamp", Codec::Midnight) => 0,
+                ("timestamptz", Codec::Epoch(unit)) => unit.per_second().ilog10(),
+                _ => return false,
+            };
+            match digits {
+                [] => true,
+                [digits] => needed <= *digits,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// The display scale is part of what PostgreSQL sends, so the scales must be the same.
+fn fits_bounds(bounds: &[u32], codec: Scale) -> bool {
+    let (precision, scale) = match *bounds {
+        [precision] => (precision, 0),
+        [precision, scale] => (precision, scale),
+        _ => return false,
+    };
+    u32::from(codec.scale()) == scale && u32::from(codec.precision()) <= precision
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_known_by_all_their_names() {
+        let fits = |codec: &str, pg_type| codec.parse::<Codec>().unwrap().fits_type(pg_type);
+        assert!(fits("integer", "BIGINT"));
+        assert!(!fits("integer", "integer"));
+        assert!(fits("timestamp:space:3", "timestamp(3)  without time zone"));
+        assert!(!fits("timestamp:space:3", "timestamp(2)"));
+        assert!(!fits("timestamp:space:3", "timestamptz"));
+        assert!(fits("timestamptz:epoch-ms", "timestamp (3) with time zone"));
+        assert!(!fits("timestamptz:epoch-us", "timestamptz(3)"));
+        assert!(fits("varchar:10", "character varying(20)"));
+        assert!(!fits("varchar:10", "varchar(9)"));
+        assert!(!fits("text", "varchar(9)"));
+        assert!(fits("numeric:10:2", "numeric(12, 2)"));
+        assert!(!fits("numeric:10:2", "numeric(12,3)"));
+        assert!(!fits("numeric", "numeric(12,3)"));
+        assert!(!fits("json", "jsonb"));
+        assert!(!fits("real", "real"));
+        assert!(!fits("text", "text); DROP TABLE x; --"));
+    }
+}

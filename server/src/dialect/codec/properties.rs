@@ -1,0 +1,227 @@
+//! What holds for every codec and every value.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+/// Every codec; those with numbers in their names by some of them.
+fn all() -> Vec<Codec> {
+    let mut codecs = vec![
+        Codec::Integer,
+        Codec::Real,
+        Codec::Number,
+        Codec::Text,
+        Codec::Varchar(1),
+        Codec::Varchar(20),
+        Codec::Blob,
+        Codec::Date,
+        Codec::Midnight,
+        Codec::Numeric(None),
+        Codec::Numeric(Scale::new(1, 1)),
+        Codec::Numeric(Scale::new(10, 2)),
+        Codec::Numeric(Scale::new(38, 0)),
+        Codec::Numeric(Scale::new(1000, 1000)),
+        Codec::Json,
+        Codec::JsonNumeric,
+        Codec::Tagged,
+        Codec::Escaped,
+    ];
+    codecs.extend(BoolForm::ALL.map(Codec::Bool));
+    codecs.extend(UuidForm::ALL.map(Codec::Uuid));
+    codecs.extend(EpochUnit::ALL.map(Codec::Epoch));
+    for clock in Clock::ALL {
+        codecs.push(Codec::Time(clock));
+        for separator in Separator::ALL {
+            codecs.push(Codec::Timestamp(separator, clock));
+            codecs.extend(Suffix::ALL.map(|suffix| Codec::TimestampTz(separator, clock, suffix)));
+        }
+    }
+    codecs
+}
+
+fn integer() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        -5_i64..=5,
+        Just(i64::MIN),
+        Just(i64::MAX),
+        (0_u32..63, -2_i64..=2).prop_map(|(bit, near)| (1_i64 << bit) + near),
+        0_i64..5_000_000_000,
+        0_i64..5_000_000_000_000_000,
+    ]
+}
+
+fn real() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits).prop_filter("SQLite has no NaN", |r| !r.is_nan()),
+        (-1_000_000_i32..1_000_000, 0_i32..8)
+            .prop_map(|(digits, places)| f64::from(digits) / 10_f64.powi(places)),
+        prop::sample::select(vec![
+            0.0,
+            -0.0,
+            1.0,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::MAX,
+            f64::MIN,
+            5e-324,
+            9_223_372_036_854_775_808.0,
+            -9_223_372_036_854_775_808.0,
+            0.1,
+            0.3,
+            1e23,
+        ]),
+    ]
+}
+
+/// Text, most of it near one of the forms that codecs know.
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..40),
+        "\\PC{0,30}".prop_map(String::into_bytes),
+        "[0-9]{4}-[0-1][0-9]-[0-3][0-9]".prop_map(String::into_bytes),
+        "[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\\.[0-9]{1,7})?)?".prop_map(String::into_bytes),
+        "[0-9]{4}-[0-1][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?(Z|\\+00|\\+00:00)?"
+            .prop_map(String::into_bytes),
+        "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(String::into_bytes),
+        "[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}".prop_map(String::into_bytes),
+        "[0-9a-f]{32}".prop_map(String::into_bytes),
+        "-?[0-9]{1,20}(\\.[0-9]{1,5})?(e-?[0-9]{1,3})?".prop_map(String::into_bytes),
+        "[\\[{\"\\\\0x a-f:,0-9}\\]]{0,12}".prop_map(String::into_bytes),
+        "(t|f|true|false|TRUE|FALSE|True|False|yes|no|y|n|Y|N|T|F)".prop_map(String::into_bytes),
+        "[irtbx]:[0-9a-fe.+-]{0,8}".prop_map(String::into_bytes),
+    ]
+}
+
+fn value() -> impl Strategy<Value = OwnedValue> {
+    prop_oneof![
+        1 => Just(OwnedValue::Null),
+        3 => integer().prop_map(OwnedValue::Integer),
+        3 => real().prop_map(OwnedValue::Real),
+        6 => text().prop_map(OwnedValue::Text),
+        2 => vec(any::<u8>(), 0..40).prop_map(OwnedValue::Blob),
+        1 => vec(any::<u8>(), 16).prop_map(OwnedValue::Blob),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_value_is_refused_or_comes_back(value in value(), prefix in vec(any::<u8>(), 0..8)) {
+        for codec in all() {
+            let mut out = prefix.clone();
+            match codec.encode(value.as_value(), &mut out) {
+                Err(_) => prop_assert_eq!(&out, &prefix, "{} left something", codec),
+                Ok(()) => {
+                    prop_assert_eq!(&out[..prefix.len()], &prefix[..]);
+                    let field = &out[prefix.len()..];
+                    let length = i32::from_be_bytes(field[..4].try_into().unwrap());
+                    let body = &field[4..];
+                    let back = match usize::try_from(length) {
+                        Err(_) => codec.decode(None),
+                        Ok(length) => {
+                            prop_assert_eq!(length, body.len());
+                            codec.decode(Some(body))
+                        }
+                    };
+                    let back = back.unwrap_or_else(|refusal| panic!("{codec}: {refusal:?}"));
+                    prop_assert!(identical(back.as_value(), value.as_value()), "{}", codec);
+                }
+            }
+            let carried = codec.carries(value.as_value(), &mut Scratch::default());
+            prop_assert_eq!(carried, out != prefix, "{}", codec);
+        }
+    }
+
+    #[test]
+    fn a_field_is_refused_or_made_again(
+        field in prop_oneof![
+            vec(any::<u8>(), 0..24),
+            text(),
+            any::<[u8; 8]>().prop_map(Vec::from),
+            integer().prop_map(|number| number.to_be_bytes().to_vec()),
+            (vec(0_u16..10_000, 0..5), -3_i16..4, any::<bool>(), 0_u16..12).prop_map(numeric_field),
+        ]
+    ) {
+        for codec in all() {
+            if let Ok(value) = codec.decode(Some(&field)) {
+                let mut out = Vec::new();
+                let encoded = codec.encode(value.as_value(), &mut out);
+                prop_assert_eq!(encoded, Ok(()), "{}", codec);
+                prop_assert_eq!(&out[4..], &field[..], "{}", codec);
+            }
+        }
+    }
+}
+
+fn numeric_field((groups, weight, minus, scale): (Vec<u16>, i16, bool, u16)) -> Vec<u8> {
+    let count = u16::try_from(groups.len()).unwrap();
+    let sign = if minus { 0x4000_u16 } else { 0 };
+    let header =
+        [count.to_be_bytes(), weight.to_be_bytes(), sign.to_be_bytes(), scale.to_be_bytes()];
+    let groups = groups.iter().map(|group| group.to_be_bytes());
+    header.into_iter().chain(groups).flatten().collect()
+}
+
+#[test]
+fn null_is_null_to_every_codec() {
+    for codec in all() {
+        let mut out = Vec::new();
+        codec.encode(Value::Null, &mut out).unwrap();
+        assert_eq!(out, [0xff; 4], "{codec}");
+        assert_eq!(codec.decode(None), Ok(OwnedValue::Null));
+    }
+}
+
+#[test]
+fn names_go_there_and_back() {
+    for codec in all() {
+        assert_eq!(codec.to_string().parse(), Ok(codec));
+    }
+    for name in [
+        "",
+        "int",
+        "varchar:",
+        "varchar:05",
+        "numeric:2:3",
+        "numeric:0:0",
+        "time:7",
+        "timestamptz:T:3",
+        "uuid:",
+        "Text",
+        "integer:",
+        "bool:invalid",
+        "time:invalid",
+    ] {
+        assert!(name.parse::<Codec>().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn every_codec_is_in_the_table_and_in_the_page() {
+    let page = include_str!("../../../../docs/type-mapping.md");
+    for (name, pg_type, what) in TABLE {
+        let row = format!("| `{name}` | `{pg_type}` | {what} |");
+        assert!(page.contains(&row), "docs/type-mapping.md lacks: {row}");
+    }
+    for codec in all() {
+        let name = codec.to_string();
+        let matches = |pattern: &str| match pattern.find(|c: char| c.is_ascii_uppercase()) {
+            Some(at) => name.starts_with(&pattern[..at]) && !pattern[..at].is_empty(),
+            None => name == pattern,
+        };
+        let rows: Vec<_> = TABLE.iter().filter(|(pattern, ..)| matches(pattern)).collect();
+        let fits = rows.iter().any(|(_, pg_type, _)| {
+            let sized = match codec {
+                Codec::Varchar(limit) => format!("varchar({limit})"),
+                Codec::Numeric(Some(scale)) => {
+                    format!("numeric({},{})", scale.precision(), scale.scale())
+                }
+                _ => (*pg_type).to_owned(),
+            };
+            codec.fits_type(&sized)
+        });
+        assert!(fits, "{name} is not in the table with a type that it fits");
+    }
+}

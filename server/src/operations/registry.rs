@@ -1,0 +1,356 @@
+//! Starts operations, keeps track of those that run, and takes up those that a restart cut off.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::Stream;
+use switchback_proto::{
+    v1::{
+        MigrateRequest, Operation, OperationError, OperationEvent, OperationKind, OperationState,
+        PlanRequest, StartedEvent, ValidateRequest, result_event,
+    },
+    words::Word,
+};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{events::EventLog, watch::events};
+use crate::{
+    db::control::{ControlStore, NewOperation, StoredOperation},
+    error::{Error, Kind, Reason, Result},
+};
+
+/// The typed report of an operation.
+pub type Report = result_event::Report;
+
+/// What an operation is asked to do.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Say what a migration would do.
+    Plan(PlanRequest),
+    /// Move the data.
+    Migrate(Box<MigrateRequest>),
+    /// Compare both engines.
+    Validate(ValidateRequest),
+}
+
+/// How an operation ended; a failed one may have a report too.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What it found or did.
+    pub report: Option<Report>,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+/// One run of an operation, by its driver.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The operation's id.
+    pub id: String,
+    /// The database's name.
+    pub database: String,
+    /// What is asked.
+    pub request: Request,
+    /// The resume record of an earlier run; empty for the first.
+    pub journal: String,
+    /// Where to tell what happens.
+    pub log: EventLog,
+    /// Cancelled when the caller asks to stop.
+    pub cancel: CancellationToken,
+    /// Cancelled when the server stops: leave everything as it is.
+    pub shutdown: CancellationToken,
+}
+
+/// What runs operations. The composition root gives one.
+pub trait Driver: Send + Sync + 'static {
+    /// Runs an operation to its end, from wherever an earlier run left it. `None` where the
+    /// server's shutdown cut it off.
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + '_>>;
+}
+
+impl Request {
+    fn kind(&self) -> OperationKind {
+        match self {
+            Self::Plan(_) => OperationKind::Plan,
+            Self::Migrate(_) => OperationKind::Migrate,
+            Self::Validate(_) => OperationKind::Validate,
+        }
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        match self {
+            Self::Plan(request) => &request.database,
+            Self::Migrate(request) => &request.database,
+            Self::Validate(request) => &request.database,
+        }
+    }
+
+    fn request_id(&self) -> &str {
+        match self {
+            Self::Plan(request) => &request.request_id,
+            Self::Migrate(request) => &request.request_id,
+            Self::Validate(request) => &request.request_id,
+        }
+    }
+
+    fn changes_data(&self) -> bool {
+        matches!(self, Self::Migrate(_))
+    }
+
+    fn to_json(&self) -> Result<String> {
+        let json = match self {
+            Self::Plan(request) => serde_json::to_string(request),
+            Self::Migrate(request) => serde_json::to_string(request),
+            Self::Validate(request) => serde_json::to_string(request),
+        };
+        json.map_err(|e| Error::new(Reason::Internal, "a request has no JSON form").caused_by(e))
+    }
+
+    fn from_json(kind: OperationKind, json: &str) -> Result<Self> {
+        let parsed = match kind {
+            OperationKind::Plan => serde_json::from_str(json).map(Self::Plan),
+            OperationKind::Migrate => serde_json::from_str(json).map(Self::Migrate),
+            OperationKind::Validate => serde_json::from_str(json).map(Self::Validate),
+            other => {
+                return Err(Error::new(
+                    Reason::StateUnusable,
+                    format!("the control database holds a {} operation", other.word()),
+                )
+                .hint("it was written by a newer server: use that version"));
+            }
+        };
+        parsed.map_err(|error| {
+            Error::new(Reason::StateUnusable, "the control database holds a broken request")
+                .caused_by(error)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    database: String,
+    changes_data: bool,
+    cancel: CancellationToken,
+    announce: watch::Receiver<u64>,
+}
+
+/// Every operation of the server.
+#[derive(Clone)]
+pub struct Operations {
+    store: ControlStore,
+    driver: Arc<dyn Driver>,
+    running: Arc<Mutex<HashMap<String, Running>>>,
+    /// Held while an operation is admitted, so that two callers cannot both be the first.
+    admission: Arc<tokio::sync::Mutex<()>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for Operations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operations").field("running", &self.running).finish_non_exhaustive()
+    }
+}
+
+impl Operations {
+    /// Operations kept in a store and run by a driver until `shutdown`.
+    pub fn new(store: ControlStore, driver: Arc<dyn Driver>, shutdown: CancellationToken) -> Self {
+        Self {
+            store,
+            driver,
+            running: Arc::default(),
+            admission: Arc::default(),
+            tasks: TaskTracker::new(),
+            shutdown,
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an operation, or finds the one that the same request id has started before.
+    /// Returns its id.
+    pub async fn start(&self, request: Request) -> Result<String> {
+        let _admitted = self.admission.lock().await;
+        if !request.request_id().is_empty()
+            && let Some(known) =
+                self.store.by_request(request.database(), request.request_id()).await?
+        {
+            return attach(&known, &request);
+        }
+        if request.changes_data() {
+            self.refuse_second(request.database())?;
+        }
+        let id = Uuid::now_v7().to_string();
+        self.store
+            .insert_operation(&NewOperation {
+                id: id.clone(),
+                database: request.database().to_owned(),
+                kind: request.kind(),
+                request_id: request.request_id().to_owned(),
+                request: request.to_json()?,
+            })
+            .await?;
+        self.spawn(id.clone(), request, String::new(), 0);
+        Ok(id)
+    }
+
+    fn refuse_second(&self, database: &str) -> Result<()> {
+        let running = self.running();
+        let other = running.iter().find(|(_, r)| r.changes_data && r.database == database);
+        match other {
+            None => Ok(()),
+            Some((id, _)) => Err(Error::new(
+                Reason::OperationRunning,
+                format!("operation {id} is changing the database {database}"),
+            )
+            .hint(format!("watch it with `switchback operations watch {id}`, or cancel it"))
+            .operation(id)),
+        }
+    }
+
+    /// Takes up the operations that were running when the server last stopped.
+    pub async fn resume(&self) -> Result<()> {
+        for StoredOperation { operation, request, journal } in self.store.unfinished().await? {
+            let id = operation.operation_id.clone();
+            let request = Request::from_json(operation.kind(), &request)?;
+            tracing::info!(operation_id = id, kind = operation.kind().word(), "resuming operation");
+            self.spawn(id, request, journal, operation.last_sequence);
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, id: String, request: Request, journal: String, last: u64) {
+        let (announce, newest) = watch::channel(last);
+        let log = EventLog::start(self.store.clone(), id.clone(), last, announce);
+        let cancel = CancellationToken::new();
+        let database = request.database().to_owned();
+        let kind = request.kind();
+        self.running().insert(
+            id.clone(),
+            Running {
+                database: database.clone(),
+                changes_data: request.changes_data(),
+                cancel: cancel.clone(),
+                announce: newest,
+            },
+        );
+        if last == 0 {
+            log.started(StartedEvent { database: database.clone(), kind: kind.into() });
+        }
+        let span =
+            tracing::info_span!("operation", operation_id = id, database, kind = kind.word());
+        let shutdown = self.shutdown.clone();
+        let run = Run { id, database, request, journal, log, cancel, shutdown };
+        let this = self.clone();
+        self.tasks.spawn(async move { this.drive(run).await }.instrument(span));
+    }
+
+    async fn drive(&self, run: Run) {
+        let (id, log) = (run.id.clone(), run.log.clone());
+        // A task of its own: a defect in the driver ends this operation, not the server.
+        let driver = Arc::clone(&self.driver);
+        let work = tokio::spawn(async move { driver.run(run).await }.in_current_span());
+        let outcome = work.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "the operation stopped on a defect");
+            let error = Error::new(Reason::Internal, "the operation stopped on a defect")
+                .hint("restart the server to let the operation go on, and report the defect")
+                .caused_by(panic);
+            Some(Outcome { report: None, error: Some(error) })
+        });
+        match outcome {
+            None => log.flush().await,
+            Some(outcome) => end(&log, outcome).await,
+        }
+        self.running().remove(&id);
+    }
+
+    /// Asks an operation to stop and to undo what it did.
+    pub async fn cancel(&self, id: &str) -> Result<Operation> {
+        let operation = self.get(id).await?;
+        let running = self.running().get(id).map(|running| running.cancel.clone());
+        let Some(cancel) = running else {
+            return Err(Error::new(Reason::OperationEnded, format!("operation {id} has ended"))
+                .hint("only a running operation can be cancelled"));
+        };
+        cancel.cancel();
+        Ok(operation)
+    }
+
+    /// An operation by its id.
+    pub async fn get(&self, id: &str) -> Result<Operation> {
+        self.store.operation(id).await?.ok_or_else(|| {
+            Error::new(Reason::UnknownOperation, format!("there is no operation {id:?}"))
+                .hint("`switchback operations list` shows those there are")
+        })
+    }
+
+    /// A page of operations, newest first.
+    pub async fn list(&self, database: &str, before: &str, limit: u32) -> Result<Vec<Operation>> {
+        self.store.list(database, before, limit).await
+    }
+
+    /// Events of an operation from a number on.
+    pub async fn watch(
+        &self,
+        id: &str,
+        from: u64,
+    ) -> Result<impl Stream<Item = Result<OperationEvent>> + Send + use<>> {
+        self.get(id).await?;
+        let announce = self.running().get(id).map(|running| running.announce.clone());
+        Ok(events(self.store.clone(), id.to_owned(), from, announce))
+    }
+
+    /// Waits until every running operation has noticed the shutdown.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn attach(known: &Operation, request: &Request) -> Result<String> {
+    if known.kind() == request.kind() {
+        return Ok(known.operation_id.clone());
+    }
+    Err(Error::new(
+        Reason::InvalidRequest,
+        format!(
+            "request id {:?} belongs to a {} operation",
+            request.request_id(),
+            known.kind().word()
+        ),
+    )
+    .hint("use a new request id for each request"))
+}
+
+async fn end(log: &EventLog, outcome: Outcome) {
+    let state = match &outcome.error {
+        None => OperationState::Succeeded,
+        Some(error) if error.kind() == Kind::Cancelled => OperationState::Cancelled,
+        Some(_) => OperationState::Failed,
+    };
+    if let Some(error) = &outcome.error {
+        // Not the error's source: PostgreSQL's own text may hold row values.
+        tracing::warn!(reason = error.reason().as_str(), %error, "operation ended");
+    } else {
+        tracing::info!("operation succeeded");
+    }
+    let error = outcome.error.as_ref().map(|error| OperationError {
+        reason: error.reason().as_str().into(),
+        message: error.to_string(),
+        hint: error.hint_text().into(),
+    });
+    if let Err(error) = log.end(state, error, outcome.report).await {
+        // It stays `running` in the store and runs again after a restart.
+        tracing::error!(%error, "the end of the operation could not be stored");
+    }
+}

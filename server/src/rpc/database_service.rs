@@ -1,0 +1,273 @@
+//! `DatabaseService`.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt, stream};
+use switchback_proto::v1::{self, database_service_server::DatabaseService};
+use tonic::{Request, Response, Status};
+
+use super::status_of;
+use crate::{
+    db::DatabaseSet,
+    error::{Error, Reason, Result},
+    operations::{self, Operations},
+};
+
+/// How often the state of a watched database is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+const MOST_DIFFERENCES: u32 = 1000;
+
+/// Serves `DatabaseService`.
+#[derive(Debug, Clone)]
+pub struct Databases {
+    set: Arc<DatabaseSet>,
+    operations: Operations,
+}
+
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Databases {
+    /// Over the configured databases and the server's operations.
+    pub fn new(set: Arc<DatabaseSet>, operations: Operations) -> Self {
+        Self { set, operations }
+    }
+
+    /// Starts an operation and streams its events.
+    async fn start<T: Send + 'static>(
+        &self,
+        request: operations::Request,
+        wrap: fn(v1::OperationEvent) -> T,
+    ) -> Result<Response<Events<T>>, Status> {
+        let started = async {
+            self.set.get(request.database())?;
+            let id = self.operations.start(request).await?;
+            self.operations.watch(&id, 1).await
+        };
+        let events = started.await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(Box::pin(
+            events.map(move |event| event.map(wrap).map_err(|error| status_of(&error))),
+        )))
+    }
+}
+
+/// What the interface has and this version does not.
+fn later<T>(method: &str) -> Result<T, Status> {
+    let message = format!("{method} is not in this version");
+    Err(status_of(&Error::new(Reason::Unimplemented, message).hint("use a newer server")))
+}
+
+fn refuse(message: &str, hint: &str) -> Status {
+    status_of(&Error::new(Reason::InvalidRequest, message).hint(hint))
+}
+
+fn check_options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
+    let Some(options) = options else { return Ok(()) };
+    if options.schema_mode() == v1::SchemaMode::Existing {
+        return later("schema mode `existing`");
+    }
+    let unknown = options.choices.iter().find(|choice| {
+        choice.disposition() == v1::Disposition::Unspecified
+            || !crate::dialect::typemap::CHOICES.contains(&choice.code.as_str())
+    });
+    unknown.map_or(Ok(()), |choice| {
+        Err(refuse(
+            &format!("there is no choice for {:?}", choice.code),
+            "choices are CODE=fail|encode|reject for the codes that a plan's findings offer",
+        ))
+    })
+}
+
+fn check_migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
+    if request.cutover() == v1::CutoverMode::Manual {
+        return later("manual cutover");
+    }
+    check_options(request.options.as_ref())
+}
+
+#[tonic::async_trait]
+impl DatabaseService for Databases {
+    type PlanStream = Events<v1::PlanResponse>;
+    type MigrateStream = Events<v1::MigrateResponse>;
+    type ValidateStream = Events<v1::ValidateResponse>;
+    type CutoverStream = Events<v1::CutoverResponse>;
+    type RollbackStream = Events<v1::RollbackResponse>;
+    type FinalizeStream = Events<v1::FinalizeResponse>;
+    type AbortStream = Events<v1::AbortResponse>;
+    type BackupStream = Events<v1::BackupResponse>;
+    type RestoreStream = Events<v1::RestoreResponse>;
+    type VerifyBackupStream = Events<v1::VerifyBackupResponse>;
+    type WatchDatabaseStream = Events<v1::WatchDatabaseResponse>;
+
+    async fn plan(
+        &self,
+        request: Request<v1::PlanRequest>,
+    ) -> Result<Response<Self::PlanStream>, Status> {
+        let request = request.into_inner();
+        check_options(request.options.as_ref())?;
+        let wrap = |event| v1::PlanResponse { event: Some(event) };
+        self.start(operations::Request::Plan(request), wrap).await
+    }
+
+    async fn migrate(
+        &self,
+        request: Request<v1::MigrateRequest>,
+    ) -> Result<Response<Self::MigrateStream>, Status> {
+        let request = request.into_inner();
+        check_migrate(&request)?;
+        let wrap = |event| v1::MigrateResponse { event: Some(event) };
+        self.start(operations::Request::Migrate(Box::new(request)), wrap).await
+    }
+
+    async fn validate(
+        &self,
+        request: Request<v1::ValidateRequest>,
+    ) -> Result<Response<Self::ValidateStream>, Status> {
+        let request = request.into_inner();
+        if request.max_differences > MOST_DIFFERENCES {
+            return Err(refuse("max_differences is too large", "the most is 1000"));
+        }
+        let wrap = |event| v1::ValidateResponse { event: Some(event) };
+        self.start(operations::Request::Validate(request), wrap).await
+    }
+
+    async fn get_database(
+        &self,
+        request: Request<v1::GetDatabaseRequest>,
+    ) -> Result<Response<v1::GetDatabaseResponse>, Status> {
+        let name = request.into_inner().database;
+        let database = self.set.state(&name).await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::GetDatabaseResponse { database: Some(database) }))
+    }
+
+    async fn list_databases(
+        &self,
+        _: Request<v1::ListDatabasesRequest>,
+    ) -> Result<Response<v1::ListDatabasesResponse>, Status> {
+        let mut databases = Vec::new();
+        for name in self.set.names() {
+            databases.push(self.set.state(name).await.map_err(|error| status_of(&error))?);
+        }
+        Ok(Response::new(v1::ListDatabasesResponse { databases }))
+    }
+
+    async fn watch_database(
+        &self,
+        request: Request<v1::WatchDatabaseRequest>,
+    ) -> Result<Response<Self::WatchDatabaseStream>, Status> {
+        let name = request.into_inner().database;
+        let first = self.set.state(&name).await.map_err(|error| status_of(&error))?;
+        let watch = DatabaseWatch {
+            set: Arc::clone(&self.set),
+            name,
+            ticks: tokio::time::interval(WATCH_INTERVAL),
+            last: None,
+            first: Some(first),
+        };
+        let states = stream::unfold(watch, |mut watch| async move {
+            let item = watch.next().await.map_err(|error| status_of(&error));
+            Some((
+                item.map(|database| v1::WatchDatabaseResponse { database: Some(database) }),
+                watch,
+            ))
+        });
+        Ok(Response::new(Box::pin(states)))
+    }
+
+    async fn cutover(
+        &self,
+        _: Request<v1::CutoverRequest>,
+    ) -> Result<Response<Self::CutoverStream>, Status> {
+        later("Cutover")
+    }
+
+    async fn rollback(
+        &self,
+        _: Request<v1::RollbackRequest>,
+    ) -> Result<Response<Self::RollbackStream>, Status> {
+        later("Rollback")
+    }
+
+    async fn finalize(
+        &self,
+        _: Request<v1::FinalizeRequest>,
+    ) -> Result<Response<Self::FinalizeStream>, Status> {
+        later("Finalize")
+    }
+
+    async fn abort(
+        &self,
+        _: Request<v1::AbortRequest>,
+    ) -> Result<Response<Self::AbortStream>, Status> {
+        later("Abort")
+    }
+
+    async fn backup(
+        &self,
+        _: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        later("Backup")
+    }
+
+    async fn restore(
+        &self,
+        _: Request<v1::RestoreRequest>,
+    ) -> Result<Response<Self::RestoreStream>, Status> {
+        later("Restore")
+    }
+
+    async fn list_backups(
+        &self,
+        _: Request<v1::ListBackupsRequest>,
+    ) -> Result<Response<v1::ListBackupsResponse>, Status> {
+        later("ListBackups")
+    }
+
+    async fn verify_backup(
+        &self,
+        _: Request<v1::VerifyBackupRequest>,
+    ) -> Result<Response<Self::VerifyBackupStream>, Status> {
+        later("VerifyBackup")
+    }
+
+    async fn delete_backup(
+        &self,
+        _: Request<v1::DeleteBackupRequest>,
+    ) -> Result<Response<v1::DeleteBackupResponse>, Status> {
+        later("DeleteBackup")
+    }
+
+    async fn prune_backups(
+        &self,
+        _: Request<v1::PruneBackupsRequest>,
+    ) -> Result<Response<v1::PruneBackupsResponse>, Status> {
+        later("PruneBackups")
+    }
+}
+
+/// The states of a database, each different from the one before.
+struct DatabaseWatch {
+    set: Arc<DatabaseSet>,
+    name: String,
+    ticks: tokio::time::Interval,
+    first: Option<v1::Database>,
+    last: Option<v1::Database>,
+}
+
+impl DatabaseWatch {
+    async fn next(&mut self) -> Result<v1::Database> {
+        loop {
+            let state = match self.first.take() {
+                Some(first) => first,
+                None => {
+                    self.ticks.tick().await;
+                    self.set.state(&self.name).await?
+                }
+            };
+            if self.last.as_ref() != Some(&state) {
+                self.last = Some(state.clone());
+                return Ok(state);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The gRPC interface: thin adapters over operations and databases.
+
+mod database_service;
+mod health;
+mod operation_service;
+mod status;
+
+pub use database_service::Databases;
+pub use health::{DATABASE_SERVICE, OPERATION_SERVICE, watch_engines};
+pub use operation_service::OperationRpc;
+pub use status::status_of;
+
+/// A plan of a thousand wide tables is a few megabytes; nothing that a caller sends is larger.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
