@@ -127,8 +127,8 @@ impl Run {
 
     /// Id of the operation.
     pub fn operation(&self) -> &str {
-        let ids = self.events.iter().filter_map(|event| event["operation_id"].as_str());
-        ids.last().unwrap_or_else(|| panic!("no operation id in {}", self.stdout))
+        let mut ids = self.events.iter().filter_map(|event| event["operation_id"].as_str());
+        ids.next_back().unwrap_or_else(|| panic!("no operation id in {}", self.stdout))
     }
 
     /// Every finding that was an event.

@@ -56,15 +56,38 @@ impl Server {
         server
     }
 
-    /// Runs `switchbackd` to its end with the same settings and these arguments.
+    /// Starts a server with a configuration file instead.
+    pub async fn start_configured(file: &Path) -> Self {
+        let mut server = Self::prepare(file, "", &[]);
+        server.settings.retain(|(name, _)| {
+            !["SWITCHBACK_SQLITE", "SWITCHBACK_POSTGRES"].contains(&name.as_str())
+        });
+        server.set("SWITCHBACK_CONFIG", &file.display().to_string());
+        server.launch().await;
+        server
+    }
+
+    /// Runs `switchbackd` to its end with these arguments.
     pub async fn run(source: &Path, url: &str, arguments: &[&str]) -> Ended {
+        Self::prepare(source, url, &[]).end(arguments).await
+    }
+
+    /// Runs `switchbackd` to its end with some settings changed.
+    pub async fn run_with(source: &Path, url: &str, settings: &[(&str, &str)]) -> Ended {
         let mut server = Self::prepare(source, url, &[]);
-        let mut child = server.spawn(arguments).expect("switchbackd starts");
+        for (name, value) in settings {
+            server.set(name, value);
+        }
+        server.end(&[]).await
+    }
+
+    async fn end(mut self, arguments: &[&str]) -> Ended {
+        let mut child = self.spawn(arguments).expect("switchbackd starts");
         let status = tokio::time::timeout(DEADLINE, child.wait()).await;
         let status = status.expect("switchbackd ends").expect("its status is known");
-        let output = server.logs();
-        // What is checked here is whether the output may be shown at all.
-        server.secret = String::new();
+        let output = self.logs();
+        // The caller says what must not be in the output.
+        self.secret.clear();
         Ended { code: status.code().unwrap_or(-1), output }
     }
 

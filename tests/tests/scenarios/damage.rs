@@ -33,7 +33,10 @@ const KINDS: [Kind; 7] = [
     kind(
         "bytes",
         "k = CAST('k150' AS BLOB)",
-        [("(x'6b313530', 'v150')", r"('\x6b313530', 'v150')"), ("(x'6b9150', 'new')", r"('\x6b9150', 'new')")],
+        [
+            ("(x'6b313530', 'v150')", r"('\x6b313530', 'v150')"),
+            ("(x'6b9150', 'new')", r"('\x6b9150', 'new')"),
+        ],
         "150",
     ),
     kind("odd \"name", "\"the key\" = 150", both("(150, 'v150')", "(9150, 'new')"), "150"),
@@ -144,10 +147,12 @@ async fn one_damaged_table_is_the_only_one() {
 async fn many_differences_are_counted_and_some_named() {
     let rig = Rig::of(damage::kinds).await;
     round::arrives(&rig, &[]).await;
-    execute(&rig, Side::Target, "UPDATE alias SET w = -w; DELETE FROM pair; DELETE FROM bare").await;
+    execute(&rig, Side::Target, "UPDATE alias SET w = -w; DELETE FROM pair; DELETE FROM bare")
+        .await;
     let run = rig.cli(&["validate", "--max-differences", "3"]).await;
     run.expect(3);
-    let of = |name: &str| tables(&run).iter().find(|table| table["table"] == name).expect("a table");
+    let of =
+        |name: &str| tables(&run).iter().find(|table| table["table"] == name).expect("a table");
     assert_eq!(of("alias")["different"], 300);
     assert_eq!(of("pair")["missing"], 300);
     assert_eq!(of("bare")["missing"], 319);
@@ -216,7 +221,8 @@ fn assert_found(run: &Run, kind: &Kind, side: Side, harm: Harm) {
         let key = difference["key"].as_str().unwrap_or_default();
         assert!(!key.is_empty(), "{place}: {difference}");
         // The bytes of a key are shown in hexadecimal.
-        let named = key.contains(kind.key) || (kind.table == "bytes" && key.contains("9150"))
+        let named = key.contains(kind.key)
+            || (kind.table == "bytes" && key.contains("9150"))
             || key.contains("313530");
         assert!(named, "{place}: {difference}");
         if difference["kind"] == "different" {

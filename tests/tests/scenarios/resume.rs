@@ -1,8 +1,6 @@
 //! The server is killed, the operation is cancelled, PostgreSQL goes away: in the middle.
 
-use serde_json::Value;
 use switchback_tests::{
-    cli::Running,
     cluster::{Cluster, Profile},
     fixtures::damage,
     rig::{Rig, directory},
@@ -10,10 +8,10 @@ use switchback_tests::{
 };
 use tokio_postgres::Client;
 
-use crate::round;
-
-/// Enough for several chunks.
-const ROWS: u32 = 300_000;
+use crate::{
+    round,
+    standstill::{ROWS, hold, in_the_middle},
+};
 
 #[tokio::test]
 async fn a_killed_server_goes_on_from_its_last_chunk() {
@@ -21,8 +19,7 @@ async fn a_killed_server_goes_on_from_its_last_chunk() {
     let before = rig.source_hash();
     let plan = round::planned(&rig, &[]).await;
     let mut run = rig.start(&["migrate"]);
-    let operation = copying(&mut run).await;
-    let lock = hold(&rig).await;
+    let (lock, operation) = hold(&rig, &mut run).await;
     let (rows, writer) = (copied(&lock).await, writer_of_first_row(&lock).await);
     assert!(0 < rows && rows < i64::from(ROWS), "{rows} rows are not the middle");
     rig.server.kill9().await;
@@ -67,8 +64,7 @@ async fn a_cancelled_copy_leaves_nothing() {
     let rig = Rig::of(|connection| damage::big(connection, ROWS)).await;
     let before = rig.source_hash();
     let mut run = rig.start(&["migrate"]);
-    let operation = copying(&mut run).await;
-    let lock = hold(&rig).await;
+    let (lock, operation) = hold(&rig, &mut run).await;
     rig.cli(&["operations", "cancel", &operation]).await.expect(0);
     drop(lock);
     let run = run.finish().await;
@@ -87,8 +83,7 @@ async fn a_kill_during_the_clean_up_leaves_nothing_either() {
     let mut rig = Rig::of(|connection| damage::big(connection, ROWS)).await;
     let before = rig.source_hash();
     let mut run = rig.start(&["migrate"]);
-    let operation = copying(&mut run).await;
-    let lock = hold(&rig).await;
+    let (lock, operation) = hold(&rig, &mut run).await;
     rig.cli(&["operations", "cancel", &operation]).await.expect(0);
     rig.server.kill9().await;
     drop((run, lock));
@@ -111,7 +106,7 @@ async fn postgres_may_crash_in_the_middle() {
     let rig = Rig { server, database, source, directory: place };
     let plan = round::planned(&rig, &[]).await;
     let mut run = rig.start(&["migrate"]);
-    copying(&mut run).await;
+    in_the_middle(&mut run).await;
     cluster.stop_immediate();
     run.find(|event| event["event"] == "waiting").await;
     cluster.start_again();
@@ -119,26 +114,6 @@ async fn postgres_may_crash_in_the_middle() {
     run.expect(0);
     rig.assert_faithful(&plan).await;
     rig.cli(&["validate"]).await.expect(0);
-}
-
-/// Reads events until some of the table's rows have been copied, but not all; gives the id.
-async fn copying(run: &mut Running) -> String {
-    run.find(|event| event["event"] == "phase" && event["phase"] == "copying").await;
-    let event = run.find(|event| is_progress(event)).await;
-    event["operation_id"].as_str().expect("an id").into()
-}
-
-fn is_progress(event: &Value) -> bool {
-    let rows = event["rows"].as_u64().unwrap_or(0);
-    event["event"] == "progress" && event["table"] == "big" && 0 < rows && rows < u64::from(ROWS)
-}
-
-/// Locks the table that is being copied, so that the copy stands still between two chunks. The
-/// lock goes with the connection.
-async fn hold(rig: &Rig) -> Client {
-    let client = rig.target().await;
-    client.batch_execute("BEGIN; LOCK TABLE big IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-    client
 }
 
 /// How many rows are recorded as copied.

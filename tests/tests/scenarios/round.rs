@@ -108,8 +108,11 @@ fn assert_carried_or_named(rig: &Rig, plan: &Plan) {
     let mut known: HashSet<&str> = plan.tables.iter().map(|table| table.source.as_str()).collect();
     known.extend(plan.views.iter().map(|view| view.source.as_str()));
     known.extend(plan.tables.iter().flat_map(|t| &t.indexes).map(|index| index.source.as_str()));
-    let said: Vec<String> =
-        plan.findings.iter().map(|f| format!("{} {} {} {:?}", f.table, f.column, f.message, f.examples)).collect();
+    let said: Vec<String> = plan
+        .findings
+        .iter()
+        .map(|f| format!("{} {} {} {:?}", f.table, f.column, f.message, f.examples))
+        .collect();
     for (kind, name) in objects(&rig.source) {
         let named = said.iter().any(|said| said.contains(&name));
         assert!(known.contains(name.as_str()) || named, "{kind} {name:?} was dropped in silence");
