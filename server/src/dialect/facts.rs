@@ -31,12 +31,16 @@ pub struct ColumnFacts {
     pub blobs: u64,
     /// Smallest and largest INTEGER.
     pub integer_range: Option<(i64, i64)>,
-    /// Longest text in characters.
+    /// REALs that SQLite would store as INTEGER in a column with INTEGER or NUMERIC affinity.
+    pub whole_reals: u64,
+    /// REALs that are an infinity.
+    pub infinities: u64,
+    /// Longest text in characters; counted only where the declaration bounds it.
     pub max_chars: u64,
     /// Longest text or blob in bytes.
     pub max_bytes: u64,
-    /// Codecs suggested by the declaration that every value so far went through, there and back,
-    /// byte for byte.
+    /// Codecs suggested by the declaration ([`super::typemap::candidates`]) that every value went
+    /// through, there and back, byte for byte; all of them where there is no value.
     pub candidates: Vec<Codec>,
     /// Rows whose value stands in the way of a type, by what is wrong with them.
     pub oddities: Vec<Oddity>,
@@ -51,4 +55,16 @@ pub struct Oddity {
     pub count: u64,
     /// Keys of the first few: `id=7`, `rowid=12`.
     pub examples: Vec<String>,
+}
+
+impl ColumnFacts {
+    /// Values that are not NULL.
+    pub fn values(&self) -> u64 {
+        self.integers + self.reals + self.texts + self.blobs
+    }
+
+    /// The trouble with this code, if a row has it.
+    pub fn oddity(&self, code: &str) -> Option<&Oddity> {
+        self.oddities.iter().find(|oddity| oddity.code == code)
+    }
 }

@@ -244,6 +244,11 @@ impl Codec {
 
     /// Whether the value goes there and back with this codec, to the bit.
     pub fn carries(&self, value: Value<'_>, scratch: &mut Scratch) -> bool {
+        // Their fields are the value's own bytes: what can be decoded can be encoded.
+        if let (Self::Text | Self::Varchar(_) | Self::Json, Value::Text(bytes)) = (self, value) {
+            return bytes.len() <= LONGEST_FIELD
+                && self.decode_into(bytes, &mut scratch.text).is_ok();
+        }
         scratch.field.clear();
         if self.encode(value, &mut scratch.field).is_err() {
             return false;
@@ -253,6 +258,11 @@ impl Codec {
             _ => self.decode_into(&scratch.field[4..], &mut scratch.text),
         };
         back.is_ok_and(|back| identical(back, value))
+    }
+
+    /// The PostgreSQL type that a column with this codec gets.
+    pub fn natural_type(&self) -> String {
+        pg_type::natural(self)
     }
 
     /// Whether a column of this PostgreSQL type can use the codec.

@@ -51,6 +51,28 @@ impl PgType {
     }
 }
 
+pub(super) fn natural(codec: &Codec) -> String {
+    match codec {
+        Codec::Integer => "bigint",
+        Codec::Real | Codec::Number => "double precision",
+        Codec::Text | Codec::Tagged | Codec::Escaped => "text",
+        Codec::Varchar(limit) => return format!("varchar({limit})"),
+        Codec::Blob => "bytea",
+        Codec::Bool(_) => "boolean",
+        Codec::Date => "date",
+        Codec::Time(_) => "time",
+        Codec::Timestamp(..) | Codec::Midnight => "timestamp",
+        Codec::TimestampTz(..) | Codec::Epoch(_) => "timestamptz",
+        Codec::Uuid(_) => "uuid",
+        Codec::Numeric(None) => "numeric",
+        Codec::Numeric(Some(scale)) => {
+            return format!("numeric({},{})", scale.precision(), scale.scale());
+        }
+        Codec::Json | Codec::JsonNumeric => "json",
+    }
+    .to_owned()
+}
+
 pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
     let Some(PgType { base, arguments }) = PgType::parse(pg_type) else { return false };
     match (base, arguments.as_slice(), codec) {

@@ -1,0 +1,340 @@
+//! The arguments, their help and their examples.
+
+use std::path::PathBuf;
+
+use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
+use switchback_client::{
+    DEFAULT_ENDPOINT, ENDPOINT_VARIABLE,
+    v1::{Choice, Disposition, IdentifierCase, PlanOptions, ValidateLevel},
+    words::Word,
+};
+
+/// Heading in the help of what every command takes.
+const GLOBAL: &str = "Global options";
+
+/// Moves a SQLite database to PostgreSQL and proves that every value arrived.
+#[derive(Debug, Parser)]
+#[command(
+    name = "switchback",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes:
+  0  done                              4  the server or an engine can't be reached
+  1  the operation failed              5  a precondition is not met
+  2  wrong usage                     130  interrupted; the operation goes on
+  3  the data differs
+
+Examples:
+  switchback plan                      what a migration would do
+  switchback migrate                   move every row, and compare both sides
+  switchback status                    which engine is active, and in which phase"
+)]
+pub(crate) struct Args {
+    /// Address of the server
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        env = ENDPOINT_VARIABLE,
+        default_value = DEFAULT_ENDPOINT,
+        value_name = "URL"
+    )]
+    pub(crate) endpoint: String,
+    /// Database that the server is configured with [default: default]
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        env = "SWITCHBACK_DATABASE",
+        value_name = "NAME"
+    )]
+    pub(crate) database: Option<String>,
+    /// Tables and progress for people, or one JSON object a line for programs
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read the source and say what a migration would do; changes nothing
+    #[command(after_help = "\
+Ends with 5 where a blocker stands in the way.
+
+Examples:
+  switchback plan
+  switchback plan --on nul_in_text=encode --on invalid_utf8=reject
+  switchback plan --write plan.json      review it, then: switchback migrate --plan plan.json
+  switchback plan --sql > target.sql     the statements for PostgreSQL")]
+    Plan(PlanArgs),
+    /// Move every row to PostgreSQL and compare both sides
+    #[command(after_help = "\
+A migration that fails or is cancelled leaves the source untouched and nothing in the target.
+
+Examples:
+  switchback migrate
+  switchback migrate --plan plan.json
+  switchback migrate --on invalid_utf8=reject --allow-rejects 10
+  switchback migrate --output json | jq -c 'select(.event == \"result\")'")]
+    Migrate(MigrateArgs),
+    /// Compare both engines
+    #[command(after_help = "\
+Ends with 3 where the data differs.
+
+Examples:
+  switchback validate
+  switchback validate --level counts
+  switchback validate --table users --table orders --max-differences 100")]
+    Validate(ValidateArgs),
+    /// Show the active engine, the phase and both engines' state
+    #[command(after_help = "\
+Examples:
+  switchback status
+  switchback status --watch
+  switchback status --output json | jq -r .phase")]
+    Status(StatusArgs),
+    /// List, show, watch and cancel operations
+    #[command(subcommand, arg_required_else_help = true)]
+    Operations(OperationsCommand),
+    /// Ask whether the server, its service and the database are ready
+    #[command(after_help = "\
+Ends with 0 where everything is serving, else with 4.
+
+Examples:
+  switchback health
+  switchback --database shop health --output json")]
+    Health,
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  switchback completions bash > /etc/bash_completion.d/switchback
+  switchback completions zsh > ~/.zfunc/_switchback")]
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What shapes a plan.
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct OptionArgs {
+    /// What to do about a finding: fail, encode or reject; may be given several times
+    #[arg(long = "on", value_name = "CODE=CHOICE", value_parser = choice)]
+    on: Vec<Choice>,
+    /// Names as the source spells them, or in lower case
+    #[arg(long, value_enum, value_name = "CASE")]
+    identifiers: Option<Identifiers>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Identifiers {
+    Exact,
+    Lower,
+}
+
+impl OptionArgs {
+    /// As the server takes them; of two choices for one code the last one counts.
+    pub(crate) fn into_options(self) -> PlanOptions {
+        let mut choices: Vec<Choice> = Vec::new();
+        for choice in self.on {
+            choices.retain(|earlier| earlier.code != choice.code);
+            choices.push(choice);
+        }
+        let identifier_case = match self.identifiers {
+            None => IdentifierCase::Unspecified,
+            Some(Identifiers::Exact) => IdentifierCase::Exact,
+            Some(Identifiers::Lower) => IdentifierCase::Lower,
+        };
+        PlanOptions { choices, identifier_case: identifier_case.into(), ..Default::default() }
+    }
+}
+
+fn choice(text: &str) -> Result<Choice, String> {
+    let (code, word) =
+        text.split_once('=').ok_or("give a finding's code and a choice: nul_in_text=encode")?;
+    let code = code.trim();
+    if code.is_empty() {
+        return Err("the finding's code is empty".to_owned());
+    }
+    let disposition = Disposition::from_word(word.trim())
+        .filter(|disposition| *disposition != Disposition::Unspecified)
+        .ok_or_else(|| format!("{word:?} is none of fail, encode and reject"))?;
+    Ok(Choice { code: code.to_owned(), disposition: disposition.into() })
+}
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) options: OptionArgs,
+    /// Write the plan as JSON, for review; `-` writes it to stdout instead of the tables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// Print the statements for PostgreSQL instead of the tables
+    #[arg(long)]
+    pub(crate) sql: bool,
+}
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) options: OptionArgs,
+    /// Use a reviewed plan, as `plan --write` makes it; `-` reads it from stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "identifiers"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// Go on with up to this many rejected rows
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) allow_rejects: u64,
+    /// Attach to the operation that this id started before, or start it
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(crate) request_id: String,
+    /// Stop before the cutover
+    #[arg(long)]
+    pub(crate) manual_cutover: bool,
+    /// Make no backup before the first change
+    #[arg(long)]
+    pub(crate) skip_backup: bool,
+}
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct ValidateArgs {
+    /// Row counts and schema, or every byte of every row
+    #[arg(long, value_enum, default_value = "exact", value_name = "LEVEL")]
+    pub(crate) level: Level,
+    /// Compare only this table (its name in the source); may be given several times
+    #[arg(long = "table", value_name = "T")]
+    pub(crate) tables: Vec<String>,
+    /// Differences named for each table, at most 1000
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) max_differences: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Level {
+    Counts,
+    Exact,
+}
+
+impl From<Level> for ValidateLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Counts => Self::Counts,
+            Level::Exact => Self::Exact,
+        }
+    }
+}
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct StatusArgs {
+    /// Go on and show every change
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperationsCommand {
+    /// Newest first; of every database unless --database is given
+    #[command(after_help = "Examples:\n  switchback operations list --limit 5")]
+    List {
+        /// At most this many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
+    /// One operation as it is now
+    #[command(after_help = "Examples:\n  switchback operations show ID --output json")]
+    Show {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+    },
+    /// Follow an operation to its end; ends with the operation's own exit code
+    #[command(after_help = "\
+Examples:
+  switchback operations watch ID
+  switchback operations watch ID --from 120 --output json")]
+    Watch {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+        /// First event wanted; all of them unless given
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        from: u64,
+    },
+    /// Stop an operation and undo what it did
+    #[command(after_help = "Examples:\n  switchback operations cancel ID --wait")]
+    Cancel {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+        /// Wait until everything is undone
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> PlanOptions {
+        let args = Args::try_parse_from(["switchback", "plan"].iter().chain(arguments)).unwrap();
+        let Command::Plan(plan) = args.command else { panic!("not a plan") };
+        plan.options.into_options()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_choice_for_a_code_counts() {
+        let options = options(&["--on", "a=encode", "--on", "b=reject", "--on", "a=fail"]);
+        let choices: Vec<_> = options
+            .choices
+            .iter()
+            .map(|choice| (choice.code.as_str(), choice.disposition()))
+            .collect();
+        assert_eq!(choices, [("b", Disposition::Reject), ("a", Disposition::Fail)]);
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for wrong in [
+            &["plan", "--on", "a"][..],
+            &["plan", "--on", "=fail"],
+            &["plan", "--on", "a=unspecified"],
+            &["plan", "--identifiers", "upper"],
+            &["migrate", "--plan", "p.json", "--on", "a=fail"],
+            &["migrate", "--allow-rejects", "-1"],
+            &["validate", "--max-differences", "0"],
+            &["validate", "--max-differences", "1001"],
+            &["operations"],
+            &["operations", "show"],
+            &["cutover"],
+        ] {
+            let arguments = ["switchback"].iter().chain(wrong);
+            assert!(Args::try_parse_from(arguments).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Follows an operation to its end: progress, Ctrl-C, lost connections.
+
+use switchback_client::{
+    Error, Operation, Outcome, Report, Result, Update,
+    exit::Exit,
+    v1::{Finding, OperationState, ResultEvent, operation_event::Event, result_event},
+};
+use tokio_stream::StreamExt;
+
+use super::{
+    Session,
+    interrupt::Interrupt,
+    output::{Screen, findings_text, print_report},
+};
+
+/// How an operation ended.
+pub(crate) struct Followed {
+    pub(crate) outcome: Outcome<result_event::Report>,
+    /// Those told on the way, for an end without a report.
+    findings: Vec<Finding>,
+}
+
+impl Followed {
+    fn new(result: ResultEvent, findings: Vec<Finding>) -> Self {
+        Self { outcome: Outcome::from_result(result), findings }
+    }
+
+    /// Prints the report, then why the operation did not succeed.
+    pub(crate) fn print(&self, session: &mut Session) {
+        if !session.output.is_json() {
+            match &self.outcome.report {
+                Some(report) => print_report(&mut session.output, report),
+                None => session.output.text(&findings_text(&self.findings)),
+            }
+        }
+        self.explain(session);
+    }
+
+    /// Says why the operation did not succeed.
+    pub(crate) fn explain(&self, session: &Session) {
+        if let Some(error) = &self.outcome.error {
+            session.output.explain(error);
+        }
+    }
+
+    /// The operation's exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        match (&self.outcome.error, &self.outcome.report) {
+            (Some(error), _) => error.exit(),
+            (None, _) if self.outcome.state != OperationState::Succeeded => Exit::Failed,
+            (None, Some(result_event::Report::Validate(report))) if !report.matches => {
+                Exit::Differs
+            }
+            _ => Exit::Done,
+        }
+    }
+}
+
+/// Starts an operation, or attaches to one, and shows its events until the last one.
+///
+/// `request_id` finds the operation again where its own id is not known yet.
+pub(crate) async fn follow<R: Report>(
+    session: &mut Session,
+    request_id: &str,
+    start: impl Future<Output = Result<Operation<R>>>,
+) -> Result<Followed> {
+    let mut interrupt = Interrupt::install();
+    let mut watched = Watched { screen: Screen::new(), operation_id: None, findings: Vec::new() };
+    let mut operation = tokio::select! {
+        operation = start => operation?,
+        () = interrupt.wait() => return Err(interrupted(session, &watched, request_id)),
+    };
+    loop {
+        let update = tokio::select! {
+            // The last event first: an operation that has ended was not interrupted.
+            biased;
+            update = operation.next() => update,
+            () = interrupt.wait() => {
+                watched.screen.clear();
+                return Err(interrupted(session, &watched, request_id));
+            }
+        };
+        let Some(update) = update else {
+            watched.screen.clear();
+            return Err(Error::new("INTERNAL", "the operation's events ended without a result"));
+        };
+        let result = match update {
+            Ok(update) => watched.take(session, update),
+            Err(error) => {
+                watched.screen.clear();
+                return Err(lost(session, error));
+            }
+        };
+        if let Some(result) = result {
+            return Ok(Followed::new(result, watched.findings));
+        }
+    }
+}
+
+struct Watched {
+    screen: Screen,
+    operation_id: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl Watched {
+    /// Shows an update; gives the result when it comes.
+    fn take(&mut self, session: &mut Session, update: Update) -> Option<ResultEvent> {
+        let event = match update {
+            Update::Event(event) => *event,
+            Update::ConnectionLost(error) => {
+                self.say(session, &format!("connection lost: {error}; trying to attach again"));
+                return None;
+            }
+            Update::Reattached => {
+                self.say(session, "attached again");
+                return None;
+            }
+        };
+        if session.output.is_json() {
+            session.output.event(&event);
+        } else {
+            self.screen.show(&event);
+        }
+        self.operation_id.get_or_insert_with(|| event.operation_id.clone());
+        match event.event {
+            Some(Event::Finding(finding)) => self.findings.push(finding),
+            Some(Event::Result(result)) => return Some(result),
+            _ => {}
+        }
+        None
+    }
+
+    fn say(&self, session: &Session, message: &str) {
+        if session.output.is_json() {
+            session.output.note(message);
+        } else {
+            self.screen.message(message);
+        }
+    }
+}
+
+/// The operation goes on: says how to attach to it and how to stop it.
+fn interrupted(session: &Session, watched: &Watched, request_id: &str) -> Error {
+    match &watched.operation_id {
+        Some(id) => Error::new("INTERRUPTED", format!("interrupted; operation {id} goes on"))
+            .with_hint(format!(
+                "attach again with `{}`, stop it with `{}`",
+                session.command(&format!("operations watch {id}")),
+                session.command(&format!("operations cancel {id}"))
+            ))
+            .with_operation(id.clone()),
+        None => Error::new("INTERRUPTED", "interrupted; the operation may have started").with_hint(
+            format!(
+                "see `{}`{}",
+                session.command("operations list"),
+                if request_id.is_empty() {
+                    String::new()
+                } else {
+                    format!("; its request id is {request_id}")
+                }
+            ),
+        ),
+    }
+}
+
+fn lost(session: &Session, error: Error) -> Error {
+    if error.reason() != "CONNECTION_LOST" {
+        return error;
+    }
+    match error.operation_id().map(str::to_owned) {
+        Some(id) => error.with_hint(format!(
+            "the operation goes on with the server; attach again with `{}`",
+            session.command(&format!("operations watch {id}"))
+        )),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchback_client::v1::{OperationError, ValidateReport};
+
+    use super::*;
+
+    fn followed(state: OperationState, reason: Option<&str>, matches: bool) -> Followed {
+        let result = ResultEvent {
+            state: state.into(),
+            error: reason
+                .map(|reason| OperationError { reason: reason.to_owned(), ..Default::default() }),
+            report: Some(result_event::Report::Validate(ValidateReport {
+                matches,
+                ..Default::default()
+            })),
+        };
+        Followed::new(result, Vec::new())
+    }
+
+    #[test]
+    fn the_exit_code_follows_the_result() {
+        use OperationState::{Cancelled, Failed, Succeeded};
+        for (followed, exit) in [
+            (followed(Succeeded, None, true), Exit::Done),
+            (followed(Succeeded, None, false), Exit::Differs),
+            (followed(Failed, Some("DATA_DIFFERS"), false), Exit::Differs),
+            (followed(Failed, Some("TARGET_UNREACHABLE"), true), Exit::Unreachable),
+            (followed(Failed, None, true), Exit::Failed),
+            (followed(Cancelled, None, true), Exit::Failed),
+        ] {
+            assert_eq!(followed.exit(), exit);
+        }
+    }
+}

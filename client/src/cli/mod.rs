@@ -1,0 +1,109 @@
+//! The command line: arguments in, one exit code out.
+
+mod args;
+mod follow;
+mod health;
+mod interrupt;
+mod migrate;
+mod operations;
+mod output;
+mod plan;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use switchback_client::{Client, Config, DEFAULT_ENDPOINT, Error, Result, exit::Exit};
+use tokio::runtime;
+
+use self::{
+    args::{Args, Command},
+    output::Output,
+};
+
+const DEFAULT_DATABASE: &str = "default";
+
+/// What every command works with.
+struct Session {
+    endpoint: String,
+    database: Option<String>,
+    output: Output,
+}
+
+impl Session {
+    async fn connect(&self) -> Result<Client> {
+        Client::connect(Config { endpoint: self.endpoint.clone(), ..Config::default() }).await
+    }
+
+    fn database(&self) -> String {
+        self.database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned())
+    }
+
+    /// A command line that reaches the same server, for hints.
+    fn command(&self, rest: &str) -> String {
+        if self.endpoint == DEFAULT_ENDPOINT {
+            format!("switchback {rest}")
+        } else {
+            format!("switchback --endpoint {} {rest}", self.endpoint)
+        }
+    }
+}
+
+/// Runs the command of the process's arguments.
+pub(crate) fn run() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed pipe is no reason to fail: `switchback --help | head -1`.
+            let _ = error.print();
+            return ExitCode::from(
+                if error.use_stderr() { Exit::Usage } else { Exit::Done }.code(),
+            );
+        }
+    };
+    let mut session = Session {
+        endpoint: args.endpoint,
+        database: args.database,
+        output: Output::new(args.output),
+    };
+    let exit = match execute(&mut session, args.command) {
+        Ok(exit) => exit,
+        Err(error) => {
+            session.output.failure(&error);
+            error.exit()
+        }
+    };
+    ExitCode::from(session.output.end(exit).code())
+}
+
+fn execute(session: &mut Session, command: Command) -> Result<Exit> {
+    if let Command::Completions { shell } = command {
+        return Ok(completions(session, shell));
+    }
+    // Two threads: Ctrl-C must be seen while this one waits for a full pipe.
+    let runtime =
+        runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(
+            |error| Error::new("INTERNAL", format!("the runtime does not start: {error}")),
+        )?;
+    let exit = runtime.block_on(Box::pin(async {
+        match command {
+            Command::Plan(args) => plan::run(session, args).await,
+            Command::Migrate(args) => migrate::run(session, args).await,
+            Command::Validate(args) => validate::run(session, args).await,
+            Command::Status(args) => status::run(session, args).await,
+            Command::Operations(command) => operations::run(session, command).await,
+            Command::Health => health::run(session).await,
+            Command::Completions { .. } => Ok(Exit::Done),
+        }
+    }));
+    runtime.shutdown_background();
+    exit
+}
+
+fn completions(session: &mut Session, shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "switchback", &mut script);
+    session.output.text(&String::from_utf8_lossy(&script));
+    Exit::Done
+}

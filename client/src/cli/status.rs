@@ -1,0 +1,257 @@
+//! `status`: the active engine, the phase and both engines' state.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use switchback_client::{
+    DatabaseUpdate, Result,
+    exit::Exit,
+    v1::{Database, Engine, EngineState, EngineStatus, Phase, RollbackState},
+    words::{Word, word_of},
+};
+use tokio_stream::StreamExt;
+
+use super::{
+    Session,
+    args::StatusArgs,
+    output::{
+        Grid,
+        format::{as_f64, clean, count, counted, seconds},
+    },
+};
+
+/// The JSON object; its shape is part of the interface.
+#[derive(Serialize)]
+struct Status<'a> {
+    database: &'a str,
+    active_engine: String,
+    epoch: u64,
+    phase: String,
+    lag_changes: u64,
+    lag_ms: u64,
+    rollback: String,
+    operation_id: &'a str,
+    engines: PerEngine<EngineView<'a>>,
+    schema_versions: PerEngine<BTreeMap<&'a str, &'a str>>,
+}
+
+#[derive(Serialize)]
+struct PerEngine<T> {
+    sqlite: T,
+    postgres: T,
+}
+
+#[derive(Serialize)]
+struct EngineView<'a> {
+    state: String,
+    message: &'a str,
+    version: &'a str,
+}
+
+impl<'a> Status<'a> {
+    fn of(database: &'a Database) -> Self {
+        let versions = |engine: Engine| {
+            database
+                .schema_versions
+                .iter()
+                .filter(|version| version.engine() == engine)
+                .map(|version| (version.tool.as_str(), version.version.as_str()))
+                .collect()
+        };
+        Self {
+            database: &database.name,
+            active_engine: word_of::<Engine>(database.active_engine),
+            epoch: database.epoch,
+            phase: word_of::<Phase>(database.phase),
+            lag_changes: database.lag_changes,
+            lag_ms: database.lag_ms,
+            rollback: word_of::<RollbackState>(database.rollback),
+            operation_id: &database.operation_id,
+            engines: PerEngine {
+                sqlite: EngineView::of(database.sqlite.as_ref()),
+                postgres: EngineView::of(database.postgres.as_ref()),
+            },
+            schema_versions: PerEngine {
+                sqlite: versions(Engine::Sqlite),
+                postgres: versions(Engine::Postgres),
+            },
+        }
+    }
+
+    /// One short line, for `--watch`.
+    fn line(&self) -> String {
+        format!(
+            "{}: {}, epoch {}, {}; sqlite {}, postgres {}; lag {}",
+            clean(self.database),
+            self.active_engine,
+            self.epoch,
+            self.phase,
+            self.engines.sqlite.state,
+            self.engines.postgres.state,
+            self.lag(),
+        )
+    }
+
+    fn lag(&self) -> String {
+        let behind = seconds(as_f64(self.lag_ms) / 1000.0);
+        format!("{} ({behind})", counted(self.lag_changes, "change"))
+    }
+
+    fn text(&self) -> String {
+        let mut grid = Grid::new(["DATABASE", self.database]);
+        grid.row(["active engine", &self.active_engine]);
+        grid.row(["epoch", &count(self.epoch)]);
+        grid.row(["phase", &self.phase]);
+        grid.row(["lag", &self.lag()]);
+        grid.row(["rollback", &self.rollback]);
+        let operation = if self.operation_id.is_empty() { "none" } else { self.operation_id };
+        grid.row(["operation", operation]);
+        grid.row(["sqlite", &self.engines.sqlite.text()]);
+        grid.row(["postgres", &self.engines.postgres.text()]);
+        for (engine, versions) in
+            [("sqlite", &self.schema_versions.sqlite), ("postgres", &self.schema_versions.postgres)]
+        {
+            for (tool, version) in versions {
+                grid.row([format!("{engine} {tool}"), (*version).to_owned()]);
+            }
+        }
+        grid.to_string()
+    }
+}
+
+impl<'a> EngineView<'a> {
+    fn of(status: Option<&'a EngineStatus>) -> Self {
+        let Some(status) = status else {
+            return Self { state: EngineState::Down.word(), message: "not checked", version: "" };
+        };
+        // An engine is up when the server says so, and down otherwise.
+        let state = match status.state() {
+            EngineState::Up => EngineState::Up,
+            EngineState::Down | EngineState::Unspecified => EngineState::Down,
+        };
+        Self { state: state.word(), message: &status.message, version: &status.version }
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.state.clone();
+        for more in [self.version, self.message].into_iter().filter(|more| !more.is_empty()) {
+            text = format!("{text}, {more}");
+        }
+        text
+    }
+}
+
+pub(crate) async fn run(session: &mut Session, args: StatusArgs) -> Result<Exit> {
+    let client = session.connect().await?;
+    if args.watch {
+        return watch(session, client.watch_database(session.database()).await?).await;
+    }
+    let database = client.database(session.database()).await?;
+    let status = Status::of(&database);
+    if session.output.is_json() {
+        session.output.json(&status);
+    } else {
+        session.output.text(&status.text());
+    }
+    Ok(Exit::Done)
+}
+
+async fn watch(
+    session: &mut Session,
+    mut updates: switchback_client::DatabaseWatch,
+) -> Result<Exit> {
+    while let Some(update) = updates.next().await {
+        match update? {
+            DatabaseUpdate::State(database) => {
+                let status = Status::of(&database);
+                if session.output.is_json() {
+                    session.output.json(&status);
+                } else {
+                    session.output.line(&status.line());
+                }
+            }
+            DatabaseUpdate::ConnectionLost(error) => {
+                session.output.note(&format!("connection lost: {error}; trying again"));
+            }
+        }
+        if session.output.is_closed() {
+            break;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use switchback_client::v1::SchemaVersion;
+
+    use super::*;
+
+    fn database() -> Database {
+        Database {
+            name: "shop".to_owned(),
+            active_engine: Engine::Sqlite.into(),
+            epoch: 1,
+            phase: Phase::Following.into(),
+            lag_changes: 3,
+            lag_ms: 40,
+            rollback: RollbackState::None.into(),
+            operation_id: "op".to_owned(),
+            sqlite: Some(EngineStatus {
+                state: EngineState::Up.into(),
+                version: "3.51.3".to_owned(),
+                ..Default::default()
+            }),
+            postgres: Some(EngineStatus {
+                state: EngineState::Down.into(),
+                message: "refused".to_owned(),
+                ..Default::default()
+            }),
+            schema_versions: vec![SchemaVersion {
+                engine: Engine::Sqlite.into(),
+                tool: "user_version".to_owned(),
+                version: "7".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_json_object_has_the_documented_shape() {
+        assert_eq!(
+            serde_json::to_value(Status::of(&database())).unwrap(),
+            json!({
+                "database": "shop",
+                "active_engine": "sqlite",
+                "epoch": 1,
+                "phase": "following",
+                "lag_changes": 3,
+                "lag_ms": 40,
+                "rollback": "none",
+                "operation_id": "op",
+                "engines": {
+                    "sqlite": {"state": "up", "message": "", "version": "3.51.3"},
+                    "postgres": {"state": "down", "message": "refused", "version": ""},
+                },
+                "schema_versions": {"sqlite": {"user_version": "7"}, "postgres": {}},
+            })
+        );
+    }
+
+    #[test]
+    fn an_engine_that_was_not_reported_is_down() {
+        let database = Database { postgres: None, ..database() };
+        assert_eq!(Status::of(&database).engines.postgres.state, "down");
+    }
+
+    #[test]
+    fn the_text_names_both_engines() {
+        let database = database();
+        let status = Status::of(&database);
+        assert!(status.text().contains("postgres             down, refused"), "{}", status.text());
+        assert_eq!(
+            status.line(),
+            "shop: sqlite, epoch 1, following; sqlite up, postgres down; lag 3 changes (0.04 s)"
+        );
+    }
+}
