@@ -85,7 +85,13 @@ fn build_small(path: &Path, tables: u64) {
     connection.execute_batch("COMMIT").expect("committed");
 }
 
-async fn measure(name: &str, cluster: &Cluster, source: &Path, scratch: &Path, ceiling: bool) -> Value {
+async fn measure(
+    name: &str,
+    cluster: &Cluster,
+    source: &Path,
+    scratch: &Path,
+    ceiling: bool,
+) -> Value {
     eprintln!("{name}: switchback");
     let database = cluster.database().await;
     let server = Server::start(source, &database.url).await;
@@ -139,7 +145,8 @@ async fn psql(cluster: &Cluster, migrated: &Database, scratch: &Path) -> Value {
     shell(cluster, &migrated.name, &export);
     let columns = "SELECT string_agg(quote_ident(column_name) || ' ' || data_type, ', ' ORDER BY ordinal_position)
                      FROM information_schema.columns WHERE table_name = 'events'";
-    let columns: String = migrated.admin().await.query_one(columns, &[]).await.expect("columns").get(0);
+    let columns: String =
+        migrated.admin().await.query_one(columns, &[]).await.expect("columns").get(0);
     let bare = cluster.database().await;
     let made = format!("CREATE TABLE events ({columns})");
     bare.admin().await.batch_execute(&made).await.expect("a table");
@@ -156,7 +163,16 @@ async fn psql(cluster: &Cluster, migrated: &Database, scratch: &Path) -> Value {
 fn shell(cluster: &Cluster, database: &str, command: &str) -> f64 {
     let started = Instant::now();
     let status = Command::new(cluster.programs().path("psql"))
-        .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--username", "admin", "--dbname", database])
+        .args([
+            "--no-psqlrc",
+            "--quiet",
+            "--set",
+            "ON_ERROR_STOP=1",
+            "--username",
+            "admin",
+            "--dbname",
+            database,
+        ])
         .arg("--host")
         .arg(cluster.socket())
         .args(["--port", &cluster.port().to_string(), "--command", command])
@@ -196,7 +212,8 @@ async fn pgloader(cluster: &Cluster, source: &Path) -> Value {
 fn peak(server: &Server) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-    let kib: f64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+    let kib: f64 =
+        line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
     kib / 1024.0
 }
 
@@ -226,7 +243,7 @@ fn print(result: &Value) {
         let rows = number(&part["rows"]);
         println!("\n{name}: {rows} rows, {:.0} MB", number(&part["bytes"]) / 1e6);
         println!("{:32} {:>9} {:>12}", "", "seconds", "rows/s");
-        let mut line = |what: &str, value: &Value| {
+        let line = |what: &str, value: &Value| {
             let seconds = number(value);
             println!("{what:32} {seconds:>9.2} {:>12.0}", rows / seconds);
         };
@@ -239,9 +256,15 @@ fn print(result: &Value) {
         line("psql copy, then key", &part["ceiling"]["copy_with_index_s"]);
         line("pgloader", &part["pgloader_s"]);
         let copy = number(&part["copy_with_index_s"]);
-        println!("copy with index / ceiling        {:>9.2}", copy / number(&part["ceiling"]["copy_with_index_s"]));
+        println!(
+            "copy with index / ceiling        {:>9.2}",
+            copy / number(&part["ceiling"]["copy_with_index_s"])
+        );
         println!("pgloader / copy with index       {:>9.2}", number(&part["pgloader_s"]) / copy);
-        println!("peak memory of the server, MB    {:>9.1}", number(&part["peak_rss_mb"]["after_validate"]));
+        println!(
+            "peak memory of the server, MB    {:>9.1}",
+            number(&part["peak_rss_mb"]["after_validate"])
+        );
     }
     println!("\nstart to ready, ms               {:>9.1}", number(&result["ready_ms"]));
 }

@@ -109,9 +109,12 @@ async fn query(target: &Client, sql: &str) {
     let Some(first) = rows.first() else { return };
     let mut table: Vec<Vec<String>> =
         vec![first.columns().iter().map(|column| column.name().to_owned()).collect()];
-    let cells = |row: &&SimpleQueryRow| (0..row.len()).map(|i| row.get(i).unwrap_or("").to_owned()).collect();
+    let cells = |row: &&SimpleQueryRow| {
+        (0..row.len()).map(|i| row.get(i).unwrap_or("").to_owned()).collect()
+    };
     table.extend(rows.iter().map(cells));
-    let width = |index: usize| table.iter().map(|row| row[index].chars().count()).max().unwrap_or(0);
+    let width =
+        |index: usize| table.iter().map(|row| row[index].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..first.len()).map(width).collect();
     for row in &table {
         let cells: Vec<String> =

@@ -5,7 +5,7 @@ mod bad_plan;
 mod bad_source;
 mod bad_target;
 mod command_line;
-// mod contract;
+mod contract;
 mod corpus;
 mod damage;
 mod nasty;
