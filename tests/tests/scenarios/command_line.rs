@@ -24,7 +24,7 @@ async fn nobody_serves() {
         assert!(run.stderr.contains("error:") && run.stderr.contains("hint:"), "{}", run.stderr);
     }
     assert_eq!(cli::run(&endpoint, &["health"]).await.code, 4);
-    assert_eq!(cli::run("nonsense", &["status"]).await.code, 2);
+    assert_eq!(cli::run("http://[", &["status"]).await.code, 2);
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ fn what_is_pure_imports_nothing_that_acts() {
     for file in files {
         let text =
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        // Tests may ask SQLite itself what is right.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for name in ["tonic", "sqlx", "tokio_postgres", "rusqlite", "bb8", "aws_", "tokio::"] {
             let used = text.lines().any(|line| {
                 let code = line.split("//").next().unwrap_or_default();
