@@ -136,4 +136,6 @@ fn interrupted() -> rusqlite::Error {
 }
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;

@@ -185,18 +185,15 @@ impl ChunkSink<'_> {
         let row_key = row.key().map_err(explain)?;
         let (_, column) = self.columns[refused.column];
         if !self.shared.rejects.allowed {
-            let code = encode::code(refused.refusal);
             let what = encode::words(refused.refusal);
-            return Err(Error::new(
-                Reason::ValueRefused,
-                format!("column {column}, row {row_key}: {what}"),
-            )
-            .hint(format!(
-                "plan again; --on {code}=encode or --on {code}=reject say what to do with such \
-                 values"
+            let message = format!("column {column}, row {row_key}: {what}");
+            return Err(Error::new(Reason::ValueRefused, message).hint(format!(
+                "plan again: where values of that kind are found, the plan names them as {} with \
+                 the choices there are (--on CODE=encode or --on CODE=reject)",
+                encode::code(refused.refusal)
             )));
         }
-        let row_data = row_data(&self.columns, row).map_err(explain)?;
+        let row_data = row_data(&self.shared.source, &self.columns, row)?;
         self.bytes += row_data.len();
         self.at.rejected += 1;
         self.rejects.push(Reject {
@@ -218,10 +215,14 @@ impl ChunkSink<'_> {
 
 /// Columns of a row, by number and name, in the form in which rejects keep it.
 pub(crate) fn row_data(
+    source: &SourceFile,
     columns: &[(usize, &str)],
     row: SourceRow<'_, '_>,
-) -> rusqlite::Result<String> {
+) -> Result<String> {
     let values = columns.iter().map(|(number, name)| Ok((*name, row.value(*number)?)));
-    let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(tagged::write_row(values.into_iter()))
+    let values = values.collect::<rusqlite::Result<Vec<_>>>().map_err(|e| source.explain(e))?;
+    tagged::write_row(values.into_iter()).map_err(|_| {
+        Error::new(Reason::ValueRefused, "a row is larger than anything that PostgreSQL can keep")
+            .hint("PostgreSQL's limit is 1 GB: make the row smaller in the source")
+    })
 }

@@ -147,7 +147,9 @@ impl<'a> TableReader<'a> {
             }
             let key = self.select.key_range().map(|column| Ok(value(row, column)?.into()));
             let key = key.collect::<rusqlite::Result<Vec<OwnedValue>>>().map_err(explain)?;
-            let position = Some(tagged::write_key(&key));
+            let position = Some(tagged::write_key(&key).map_err(|_| {
+                Error::new(Reason::ValueRefused, "a key is larger than PostgreSQL can keep")
+            })?);
             self.position = Some(key);
             return Ok(ChunkEnd { position, last: false });
         }

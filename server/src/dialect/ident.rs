@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use switchback_proto::v1::IdentifierCase;
 
 /// Bytes of the longest name (NAMEDATALEN − 1).
-const LONGEST: usize = 63;
+pub(crate) const LONGEST: usize = 63;
 
 /// Columns that every table of PostgreSQL has.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];

@@ -1,7 +1,11 @@
 //! What SQLite says and how PostgreSQL says it: pure functions over a schema model.
 
 pub mod codec;
+pub mod ddl;
+mod default;
+mod expr;
 pub mod facts;
+pub mod finding;
 pub mod ident;
 pub mod plan;
 pub mod schema;
@@ -9,3 +13,4 @@ pub mod sqlite;
 pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
+mod view;

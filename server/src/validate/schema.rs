@@ -191,18 +191,16 @@ fn compare_indexes(table: &TablePlan, relation: &Relation, found: &mut Found) {
                 let word = if actual.unique { "is" } else { "is not" };
                 found.add("index", &index.target, format!("{word} unique, unlike planned"));
             }
-            Some(_)
-                if index.constraint
-                    && !relation
-                        .constraints
-                        .get(&index.target)
-                        .is_some_and(|constraint| constraint.kind == 'u') =>
-            {
+            Some(_) if index.constraint && !is_unique_constraint(relation, &index.target) => {
                 found.add("index", &index.target, "is not behind a UNIQUE constraint");
             }
             Some(_) => {}
         }
     }
+}
+
+fn is_unique_constraint(relation: &Relation, name: &str) -> bool {
+    relation.constraints.get(name).is_some_and(|constraint| constraint.kind == 'u')
 }
 
 /// The next value of each identity must be above every value, or the first insert of the

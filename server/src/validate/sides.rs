@@ -96,8 +96,7 @@ impl<S: TupleSink> RowSink for SourceSide<'_, S> {
             let tuple = Tuple::Row { bytes: &self.tuple, ends: &self.ends };
             self.sink.take(tuple, &name);
         } else {
-            let data = chunks::row_data(&self.copied, row);
-            let data = data.map_err(|error| self.source.explain(error))?;
+            let data = chunks::row_data(self.source, &self.copied, row)?;
             let key = row.key().map_err(|error| self.source.explain(error))?;
             self.sink.take(Tuple::Reject { key: &key, data: &data }, &name);
         }

@@ -1,6 +1,6 @@
 //! One table as both sides are asked for it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use switchback_proto::v1::{Plan, TablePlan};
 
@@ -58,15 +58,15 @@ impl TableWork {
         catalog: &Catalog,
     ) -> Result<Self> {
         let source = schema.tables.iter().find(|found| found.name == table.source);
-        let names: HashMap<&str, ()> = source
+        let names: HashSet<&str> = source
             .iter()
             .flat_map(|table| &table.columns)
-            .map(|column| (column.name.as_str(), ()))
+            .map(|column| column.name.as_str())
             .collect();
         let columns = table.columns.iter().map(|column| {
             Ok(WorkColumn {
                 source: column.source.clone(),
-                in_source: names.contains_key(column.source.as_str()),
+                in_source: names.contains(column.source.as_str()),
                 codec: encode::codec(table, &column.codec)?,
                 generated: !column.generated.is_empty(),
             })

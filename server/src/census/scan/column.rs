@@ -138,7 +138,15 @@ impl<'a> ColumnScan<'a> {
         let Some(expectation) = &self.expectation else { return };
         let (candidates, scratch) = (&mut self.facts.candidates, &mut self.scratch);
         let before = candidates.len();
-        candidates.retain(|codec| codec.carries(value, scratch));
+        let mut carrier: Option<Codec> = None;
+        candidates.retain(|codec| {
+            let carried = carrier.is_some_and(|carrier| carrier.is_within(codec))
+                || codec.carries(value, scratch);
+            if carried && carrier.is_none() {
+                carrier = Some(*codec);
+            }
+            carried
+        });
         if candidates.len() < before {
             self.as_expected =
                 candidates.first().is_some_and(|codec| expectation.codecs.contains(codec));

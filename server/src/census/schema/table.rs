@@ -93,32 +93,13 @@ fn column(info: ColumnInfo, text: &TableText, number: usize, strict: bool) -> Co
         _ => None,
     };
     Column {
-        affinity: affinity(&info.declared, strict),
+        affinity: Affinity::of(&info.declared, strict),
         name: info.name,
         declared: info.declared,
         not_null: info.not_null,
         default: info.default.filter(|_| generated.is_none()),
         generated,
         collation: text.collation.unwrap_or_else(|| "BINARY".into()).to_ascii_uppercase(),
-    }
-}
-
-/// SQLite manual, "Datatypes In SQLite", section 3.1.
-fn affinity(declared: &str, strict: bool) -> Affinity {
-    let declared = declared.to_ascii_uppercase();
-    let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
-    if strict && declared == "ANY" {
-        Affinity::Any
-    } else if has(&["INT"]) {
-        Affinity::Integer
-    } else if has(&["CHAR", "CLOB", "TEXT"]) {
-        Affinity::Text
-    } else if declared.is_empty() || has(&["BLOB"]) {
-        Affinity::Blob
-    } else if has(&["REAL", "FLOA", "DOUB"]) {
-        Affinity::Real
-    } else {
-        Affinity::Numeric
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a PostgreSQL database is like before anything is changed in it.
 
+use std::collections::HashSet;
+
 use tokio_postgres::{GenericClient, IsolationLevel};
 
 use super::{Control, Target, controls, installed_version};
@@ -12,7 +14,7 @@ use crate::{
 const OLDEST: i32 = 130_000;
 
 /// How many names are listed of what is in the way.
-const NAMES: i64 = 20;
+const NAMES: usize = 20;
 
 /// A look at the target.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -74,10 +76,14 @@ impl TargetFacts {
                      their owner",
                 ))
         };
+        if self.schema == "switchback" {
+            return unfit("the target schema is Switchback's own".into(), "choose another schema");
+        }
         if self.schema.is_empty() {
             return lacks("use any schema of its search_path");
         }
-        if !self.can_create_in_database && !(self.installed && self.schema_exists) {
+        let needs_a_schema = !self.installed || !self.schema_exists;
+        if needs_a_schema && !self.can_create_in_database {
             return lacks("create schemas in the database");
         }
         if self.schema_exists && !self.can_create_in_schema {
@@ -106,7 +112,7 @@ impl Target {
         }
         let names = relations(&transaction, database, &facts).await?;
         facts.relation_count = names.len().try_into().unwrap_or(u64::MAX);
-        facts.relations = names.into_iter().take(usize::try_from(NAMES).unwrap_or(0)).collect();
+        facts.relations = names.into_iter().take(NAMES).collect();
         transaction.commit().await.map_err(failed)?;
         Ok(facts)
     }
@@ -116,7 +122,9 @@ async fn server(client: &impl GenericClient, schema: &str) -> Result<TargetFacts
     let schema = if schema.is_empty() {
         let reset = "SET LOCAL search_path TO DEFAULT";
         client.batch_execute(reset).await.map_err(failed)?;
-        let sql = "SELECT pg_catalog.current_schema()::text";
+        // For a user named switchback, "$user" is Switchback's own schema.
+        let sql = "SELECT (SELECT s::text FROM unnest(current_schemas(false)) \
+                     WITH ORDINALITY AS path (s, o) WHERE s <> 'switchback' ORDER BY o LIMIT 1)";
         let found: Option<String> = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
         let back = "SET LOCAL search_path TO pg_catalog";
         client.batch_execute(back).await.map_err(failed)?;
@@ -170,7 +178,7 @@ async fn relations(
         let sql = "SELECT relation FROM switchback.steps \
                    WHERE database = $1 AND namespace = $2 AND kind IN ('table', 'view')";
         let ours = client.query(sql, &[&database, &facts.schema]).await.map_err(failed)?;
-        let ours: std::collections::HashSet<String> = ours.iter().map(|row| row.get(0)).collect();
+        let ours: HashSet<String> = ours.iter().map(|row| row.get(0)).collect();
         names.retain(|name| !ours.contains(name));
     }
     Ok(names)

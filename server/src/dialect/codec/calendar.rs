@@ -1,4 +1,4 @@
-//! Text and integers as `date`, `time`, `timestamp` and `timestamptz`.
+//! Text and integers as `date`, `timestamp` and `timestamptz`.
 //!
 //! PostgreSQL counts days and microseconds from 2000-01-01. Years run from 1 to 9999: what has
 //! another number of digits has another form. jiff knows the calendar; digits are read and
@@ -9,30 +9,16 @@ use jiff::{
     civil::{Date, date},
 };
 
-use super::Refusal;
+use super::{
+    Refusal,
+    clock::{Clock, MICROS_PER_DAY, MICROS_PER_SECOND, push_digits, two_digits},
+};
 
 const EPOCH: Date = date(2000, 1, 1);
-const MICROS_PER_SECOND: i64 = 1_000_000;
-const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
-const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
-const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 /// From 1970-01-01 to 2000-01-01.
 const UNIX_TO_EPOCH: i64 = 10_957 * MICROS_PER_DAY;
 /// 0001-01-01 and 10000-01-01 in microseconds from 2000-01-01.
 const YEARS: std::ops::Range<i64> = -730_119 * MICROS_PER_DAY..2_921_940 * MICROS_PER_DAY;
-
-/// How the time of day is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Clock {
-    /// `HH:MM`.
-    Minutes,
-    /// `HH:MM:SS` and a fraction of so many digits, 0 to 6.
-    Fixed(u8),
-    /// No fraction when it is zero, else 6 digits, as Python writes it.
-    ZeroOrSix,
-    /// A fraction of up to 6 digits without zeros at its end, as Go and .NET write it.
-    Trimmed,
-}
 
 /// What stands between date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,112 +49,6 @@ pub enum EpochUnit {
     Milliseconds,
     /// Microseconds.
     Microseconds,
-}
-
-impl Clock {
-    /// Every way, in the order of preference where several fit.
-    pub const ALL: [Self; 10] = [
-        Self::Fixed(0),
-        Self::Fixed(6),
-        Self::Fixed(3),
-        Self::ZeroOrSix,
-        Self::Trimmed,
-        Self::Minutes,
-        Self::Fixed(1),
-        Self::Fixed(2),
-        Self::Fixed(4),
-        Self::Fixed(5),
-    ];
-
-    /// Digits of the fraction at most.
-    pub(super) fn digits(self) -> u32 {
-        match self {
-            Self::Minutes => 0,
-            Self::Fixed(digits) => u32::from(digits),
-            Self::ZeroOrSix | Self::Trimmed => 6,
-        }
-    }
-
-    /// Microseconds of the day.
-    pub(super) fn parse(self, text: &[u8]) -> Result<i64, Refusal> {
-        let (minutes, rest) = text.split_at_checked(5).ok_or(Refusal::Form)?;
-        let hour = two_digits(&minutes[..2])?;
-        let minute = two_digits(&minutes[3..])?;
-        if minutes[2] != b':' || hour > 23 || minute > 59 {
-            return Err(Refusal::Form);
-        }
-        let whole = hour * MICROS_PER_HOUR + minute * MICROS_PER_MINUTE;
-        if self == Self::Minutes {
-            return if rest.is_empty() { Ok(whole) } else { Err(Refusal::Form) };
-        }
-        let (seconds, rest) = rest.split_at_checked(3).ok_or(Refusal::Form)?;
-        let second = two_digits(&seconds[1..])?;
-        if seconds[0] != b':' || second > 59 {
-            return Err(Refusal::Form);
-        }
-        Ok(whole + second * MICROS_PER_SECOND + self.parse_fraction(rest)?)
-    }
-
-    /// From the point on.
-    fn parse_fraction(self, text: &[u8]) -> Result<i64, Refusal> {
-        let digits = match text {
-            [] => &[],
-            [b'.', digits @ ..] if !digits.is_empty() => digits,
-            _ => return Err(Refusal::Form),
-        };
-        let mut micros = 0;
-        for &digit in digits {
-            micros = micros * 10 + decimal(digit)?;
-        }
-        let right_form = match self {
-            Self::Minutes => false,
-            Self::Fixed(count) => digits.len() == usize::from(count) && count <= 6,
-            Self::ZeroOrSix => digits.is_empty() || (digits.len() == 6 && micros != 0),
-            Self::Trimmed => digits.len() <= 6 && digits.last() != Some(&b'0'),
-        };
-        if !right_form {
-            return Err(Refusal::Form);
-        }
-        for _ in digits.len()..6 {
-            micros *= 10;
-        }
-        Ok(micros)
-    }
-
-    pub(super) fn render(self, micros: i64, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if !(0..MICROS_PER_DAY).contains(&micros) {
-            return Err(Refusal::Form);
-        }
-        push_digits::<2>(micros / MICROS_PER_HOUR, out);
-        out.push(b':');
-        push_digits::<2>(micros / MICROS_PER_MINUTE % 60, out);
-        if self == Self::Minutes {
-            return if micros % MICROS_PER_MINUTE == 0 { Ok(()) } else { Err(Refusal::Form) };
-        }
-        out.push(b':');
-        push_digits::<2>(micros / MICROS_PER_SECOND % 60, out);
-        self.render_fraction(micros % MICROS_PER_SECOND, out)
-    }
-
-    fn render_fraction(self, micros: i64, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let start = out.len();
-        out.push(b'.');
-        push_digits::<6>(micros, out);
-        let significant =
-            out[start + 1..].iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
-        let kept = match self {
-            Self::Minutes => 0,
-            Self::Fixed(count) => usize::from(count),
-            Self::ZeroOrSix if micros == 0 => 0,
-            Self::ZeroOrSix => 6,
-            Self::Trimmed => significant,
-        };
-        if significant > kept || kept > 6 {
-            return Err(Refusal::Form);
-        }
-        out.truncate(if kept == 0 { start } else { start + 1 + kept });
-        Ok(())
-    }
 }
 
 impl Separator {
@@ -306,25 +186,6 @@ pub(super) fn render_midnight(micros: i64, out: &mut Vec<u8>) -> Result<(), Refu
     }
 }
 
-fn decimal(character: u8) -> Result<i64, Refusal> {
-    if character.is_ascii_digit() { Ok(i64::from(character - b'0')) } else { Err(Refusal::Form) }
-}
-
-fn two_digits(text: &[u8]) -> Result<i64, Refusal> {
-    let &[tens, ones] = text else { return Err(Refusal::Form) };
-    Ok(decimal(tens)? * 10 + decimal(ones)?)
-}
-
-/// The last `N` decimal digits of a number that is not negative.
-fn push_digits<const N: usize>(mut number: i64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-    }
-    out.extend_from_slice(&digits);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,34 +222,6 @@ mod tests {
             assert_eq!(parse_date(text.as_bytes()), Err(Refusal::Form), "{text}");
         }
         assert!(parse_date(b"2000-02-29").is_ok());
-    }
-
-    #[test]
-    fn each_clock_takes_its_own_form_only() {
-        let noon = 12 * MICROS_PER_HOUR;
-        assert_eq!(Clock::Minutes.parse(b"12:00"), Ok(noon));
-        assert_eq!(Clock::Fixed(0).parse(b"12:00:00"), Ok(noon));
-        assert_eq!(Clock::Fixed(3).parse(b"12:00:00.250"), Ok(noon + 250_000));
-        assert_eq!(Clock::ZeroOrSix.parse(b"12:00:00.250000"), Ok(noon + 250_000));
-        assert_eq!(Clock::Trimmed.parse(b"12:00:00.25"), Ok(noon + 250_000));
-        for (clock, text) in [
-            (Clock::Minutes, "12:00:00"),
-            (Clock::Fixed(0), "12:00"),
-            (Clock::Fixed(0), "12:00:00."),
-            (Clock::Fixed(3), "12:00:00.25"),
-            (Clock::ZeroOrSix, "12:00:00.000000"),
-            (Clock::ZeroOrSix, "12:00:00.250"),
-            (Clock::Trimmed, "12:00:00.250"),
-            (Clock::Fixed(0), "24:00:00"),
-            (Clock::Fixed(0), "23:59:60"),
-            (Clock::Fixed(0), "23:60:00"),
-            (Clock::Fixed(7), "12:00:00.1234567"),
-            (Clock::Trimmed, "12:00:00.1234567"),
-            (Clock::Fixed(0), "1a:00:00"),
-            (Clock::Fixed(0), "12.00:00"),
-        ] {
-            assert_eq!(clock.parse(text.as_bytes()), Err(Refusal::Form), "{clock:?} {text}");
-        }
     }
 
     #[test]

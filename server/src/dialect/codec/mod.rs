@@ -6,6 +6,7 @@
 
 mod bool;
 mod calendar;
+mod clock;
 mod json;
 mod name;
 mod number;
@@ -16,7 +17,8 @@ mod uuid;
 
 pub use self::{
     bool::BoolForm,
-    calendar::{Clock, EpochUnit, Separator, Suffix},
+    calendar::{EpochUnit, Separator, Suffix},
+    clock::Clock,
     name::TABLE,
     number::{EXACT_INTEGERS, stored_as_integer},
     numeric::Scale,
@@ -258,6 +260,24 @@ impl Codec {
             _ => self.decode_into(&scratch.field[4..], &mut scratch.text),
         };
         back.is_ok_and(|back| identical(back, value))
+    }
+
+    /// Whether the other codec carries all that this one carries.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let wider = |clock, other| {
+            clock == Clock::Fixed(0) && matches!(other, Clock::ZeroOrSix | Clock::Trimmed)
+        };
+        match (*self, *other) {
+            (Self::Time(clock), Self::Time(other)) => wider(clock, other),
+            (Self::Timestamp(separator, clock), Self::Timestamp(other, other_clock)) => {
+                separator == other && wider(clock, other_clock)
+            }
+            (Self::TimestampTz(separator, clock, suffix), Self::TimestampTz(other, wide, same)) => {
+                separator == other && suffix == same && wider(clock, wide)
+            }
+            (Self::Numeric(Some(_)), Self::Numeric(None)) => true,
+            _ => false,
+        }
     }
 
     /// The PostgreSQL type that a column with this codec gets.

@@ -130,6 +130,11 @@ proptest! {
                 }
             }
             let carried = codec.carries(value.as_value(), &mut Scratch::default());
+            if carried {
+                for wider in all().iter().filter(|wider| codec.is_within(wider)) {
+                    prop_assert!(wider.carries(value.as_value(), &mut Scratch::default()));
+                }
+            }
             prop_assert_eq!(carried, out != prefix, "{}", codec);
         }
     }

@@ -141,7 +141,7 @@ impl Subject<'_> {
         let (severity, what) = match family {
             Family::Bool => (Severity::Note, "values other than one pair for false and true"),
             Family::Date | Family::Time | Family::Timestamp { .. } => {
-                (Severity::Warning, "values that are no date or time, or none that exists")
+                (Severity::Warning, "values that are no date or time, or in no form that is known")
             }
             Family::Uuid => (Severity::Note, "values in no known form of a UUID"),
             Family::Json => (Severity::Note, "values that are not valid JSON"),
@@ -170,15 +170,19 @@ impl Subject<'_> {
         let epochs = self.facts.integers > 0 && matches!(family, Family::Timestamp { .. });
         let what = if epochs {
             "integers of no one unit between 1990 and 2100"
+        } else if matches!(family, Family::Numeric(_)) {
+            "values that are not numbers"
         } else {
             "values in more than one form"
         };
-        Some(self.finding(
+        let mut finding = self.finding(
             "several_forms",
             Severity::Note,
             format!("declared {declared}, but with {what}: kept as they are in a plain type"),
             "bring the rows into one form in the source and plan again for the declared type",
-        ))
+        );
+        finding.count = self.facts.values();
+        Some(finding)
     }
 
     /// SQLite has stored text as numbers, because of how the type was spelt.

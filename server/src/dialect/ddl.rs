@@ -1,0 +1,391 @@
+//! A plan as statements of PostgreSQL, in the order in which they are executed.
+
+use switchback_proto::v1::{
+    CheckPlan, ColumnPlan, ForeignKeyPlan, IndexPlan, Plan, TablePlan, ViewPlan,
+};
+
+use super::ident::{LONGEST, literal, qualified, quote};
+
+/// One statement of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Id that is the same in every attempt: `index:public.t.name`.
+    pub step: String,
+    /// The statement.
+    pub sql: String,
+    /// What it makes.
+    pub kind: StepKind,
+    /// Table or view in the target.
+    pub table: String,
+    /// Name in the target of what it makes: the table's, the index's, the constraint's.
+    pub name: String,
+    /// Without it the rows have no place to go; without another one they are still complete.
+    pub essential: bool,
+}
+
+/// What a statement makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// A table with its columns, defaults, generated columns and identity: before the rows.
+    Table,
+    /// A primary key.
+    PrimaryKey,
+    /// A UNIQUE constraint.
+    Unique,
+    /// An index.
+    Index,
+    /// A CHECK constraint.
+    Check,
+    /// A foreign key, not validated yet.
+    ForeignKey,
+    /// The validation of a foreign key.
+    ForeignKeyValidation,
+    /// A view.
+    View,
+}
+
+impl StepKind {
+    /// The word that steps begin with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::PrimaryKey => "primary_key",
+            Self::Unique => "unique",
+            Self::Index => "index",
+            Self::Check => "check",
+            Self::ForeignKey => "foreign_key",
+            Self::ForeignKeyValidation => "foreign_key_validation",
+            Self::View => "view",
+        }
+    }
+}
+
+/// All statements but those that set sequences: tables first, between them and the rest the rows
+/// are loaded. See [`set_sequence`].
+pub fn statements(plan: &Plan) -> Vec<Statement> {
+    let mut out = Vec::new();
+    for table in &plan.tables {
+        let sql = create_table(plan, table);
+        out.push(statement(plan, StepKind::Table, table, &table.target, sql));
+    }
+    for table in &plan.tables {
+        if let Some(sql) = primary_key(plan, table) {
+            let name = &table.primary_key_name;
+            out.push(statement(plan, StepKind::PrimaryKey, table, name, sql));
+        }
+        for index in &table.indexes {
+            let kind = if index.constraint { StepKind::Unique } else { StepKind::Index };
+            out.push(statement(plan, kind, table, &index.target, create_index(plan, table, index)));
+        }
+        for check in &table.checks {
+            let sql = add_check(plan, table, check);
+            out.push(statement(plan, StepKind::Check, table, &check.name, sql));
+        }
+    }
+    // After every key that they may refer to.
+    for table in &plan.tables {
+        for key in &table.foreign_keys {
+            let sql = add_foreign_key(plan, table, key);
+            out.push(statement(plan, StepKind::ForeignKey, table, &key.name, sql));
+        }
+    }
+    for table in &plan.tables {
+        for key in table.foreign_keys.iter().filter(|key| key.validate) {
+            let sql = validate_foreign_key(plan, table, key);
+            out.push(statement(plan, StepKind::ForeignKeyValidation, table, &key.name, sql));
+        }
+    }
+    out.extend(plan.views.iter().map(|view| Statement {
+        step: format!("view:{}.{}", plan.target_schema, view.target),
+        sql: create_view(plan, view),
+        kind: StepKind::View,
+        table: view.target.clone(),
+        name: view.target.clone(),
+        essential: false,
+    }));
+    out
+}
+
+fn statement(plan: &Plan, kind: StepKind, table: &TablePlan, name: &str, sql: String) -> Statement {
+    let place = format!("{}:{}.{}", kind.word(), plan.target_schema, table.target);
+    let step = if kind == StepKind::Table { place } else { format!("{place}.{name}") };
+    let essential = kind == StepKind::Table;
+    Statement { step, sql, kind, table: table.target.clone(), name: name.to_owned(), essential }
+}
+
+/// `CREATE SCHEMA IF NOT EXISTS` for the schema that the plan goes to.
+pub fn create_schema(plan: &Plan) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {}", quote(&plan.target_schema))
+}
+
+/// `CREATE TABLE` without keys, indexes, foreign keys and CHECKs.
+pub fn create_table(plan: &Plan, table: &TablePlan) -> String {
+    let columns: Vec<String> =
+        table.columns.iter().map(|column| column_definition(plan, table, column)).collect();
+    format!("CREATE TABLE {} (\n  {}\n)", full_name(plan, table), columns.join(",\n  "))
+}
+
+fn column_definition(plan: &Plan, table: &TablePlan, column: &ColumnPlan) -> String {
+    let mut sql = format!("{} {}", quote(&column.target), column.r#type);
+    if !column.generated.is_empty() {
+        sql += &format!(" GENERATED ALWAYS AS ({}) STORED", column.generated);
+    } else if column.identity {
+        sql += " GENERATED BY DEFAULT AS IDENTITY";
+        if let Some(name) = own_sequence_name(plan, table, column) {
+            sql += &format!(" (SEQUENCE NAME {})", qualified(&plan.target_schema, &name));
+        }
+    } else if !column.default.is_empty() {
+        sql += &format!(" DEFAULT {}", column.default);
+    }
+    if column.not_null {
+        sql += " NOT NULL";
+    }
+    sql
+}
+
+/// PostgreSQL names the sequence of an identity column by itself, unless that name is one that
+/// the plan needs for something else and makes later.
+fn own_sequence_name(plan: &Plan, table: &TablePlan, column: &ColumnPlan) -> Option<String> {
+    let usual = format!("{}_{}_seq", table.target, column.target);
+    if usual.len() > LONGEST || !is_taken(plan, &usual) {
+        return None;
+    }
+    let hash = blake3::hash(usual.as_bytes()).to_hex();
+    let mut length = 8;
+    loop {
+        let name = format!("switchback_{}_seq", &hash[..length]);
+        if !is_taken(plan, &name) {
+            return Some(name);
+        }
+        length += 1;
+    }
+}
+
+fn is_taken(plan: &Plan, name: &str) -> bool {
+    plan.views.iter().any(|view| view.target == name)
+        || plan.tables.iter().any(|table| {
+            table.target == name
+                || (!table.primary_key.is_empty() && table.primary_key_name == name)
+                || table.indexes.iter().any(|index| index.target == name)
+        })
+}
+
+fn full_name(plan: &Plan, table: &TablePlan) -> String {
+    qualified(&plan.target_schema, &table.target)
+}
+
+fn names(columns: &[String]) -> String {
+    columns.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
+}
+
+/// `ADD CONSTRAINT … PRIMARY KEY`; none for a table without one.
+pub fn primary_key(plan: &Plan, table: &TablePlan) -> Option<String> {
+    (!table.primary_key.is_empty()).then(|| {
+        format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})",
+            full_name(plan, table),
+            quote(&table.primary_key_name),
+            names(&table.primary_key)
+        )
+    })
+}
+
+/// `CREATE INDEX`, or `ADD CONSTRAINT … UNIQUE`.
+pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String {
+    let (table, name) = (full_name(plan, table), quote(&index.target));
+    let terms = index.terms.join(", ");
+    if index.constraint {
+        return format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({terms})");
+    }
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let mut sql = format!("CREATE {unique}INDEX {name} ON {table} ({terms})");
+    if !index.predicate.is_empty() {
+        sql += &format!(" WHERE {}", index.predicate);
+    }
+    sql
+}
+
+/// `ADD CONSTRAINT … CHECK`.
+pub fn add_check(plan: &Plan, table: &TablePlan, check: &CheckPlan) -> String {
+    format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})",
+        full_name(plan, table),
+        quote(&check.name),
+        check.expression
+    )
+}
+
+/// `ADD CONSTRAINT … FOREIGN KEY … NOT VALID`: checked for new rows from now on.
+pub fn add_foreign_key(plan: &Plan, table: &TablePlan, key: &ForeignKeyPlan) -> String {
+    let deferrable = match key.deferrable.as_str() {
+        "" => String::new(),
+        words => format!(" {words}"),
+    };
+    format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} \
+         ON DELETE {}{deferrable} NOT VALID",
+        full_name(plan, table),
+        quote(&key.name),
+        names(&key.columns),
+        qualified(&plan.target_schema, &key.parent),
+        names(&key.parent_columns),
+        key.on_update,
+        key.on_delete,
+    )
+}
+
+/// `VALIDATE CONSTRAINT`: checks the rows that are there.
+pub fn validate_foreign_key(plan: &Plan, table: &TablePlan, key: &ForeignKeyPlan) -> String {
+    format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", full_name(plan, table), quote(&key.name))
+}
+
+/// `CREATE VIEW`.
+pub fn create_view(plan: &Plan, view: &ViewPlan) -> String {
+    format!(
+        "CREATE VIEW {} ({}) AS {}",
+        qualified(&plan.target_schema, &view.target),
+        names(&view.columns),
+        view.query
+    )
+}
+
+/// Sets the sequence of an identity column so that its next value is above `above`, and at least
+/// 1. At the largest `bigint` there is none above: the next insert fails, as it does in SQLite.
+pub fn set_sequence(plan: &Plan, table: &TablePlan, column: &ColumnPlan, above: i64) -> String {
+    let (value, called) = if above < 1 { (1, false) } else { (above, true) };
+    format!(
+        "SELECT setval(pg_get_serial_sequence({}, {})::regclass, {value}, {called})",
+        literal(&full_name(plan, table)),
+        literal(&column.target)
+    )
+}
+
+/// The columns whose values are copied: all but generated ones.
+pub fn copy_columns(table: &TablePlan) -> Vec<&ColumnPlan> {
+    table.columns.iter().filter(|column| column.generated.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, pg_type: &str) -> ColumnPlan {
+        ColumnPlan {
+            source: name.into(),
+            target: name.into(),
+            r#type: pg_type.into(),
+            ..ColumnPlan::default()
+        }
+    }
+
+    fn plan() -> Plan {
+        let table = TablePlan {
+            source: "t".into(),
+            target: "t".into(),
+            columns: vec![
+                ColumnPlan { identity: true, not_null: true, ..column("id", "bigint") },
+                ColumnPlan { default: "'x'".into(), ..column("a\"b", "text") },
+                ColumnPlan { generated: "lower(\"a\")".into(), ..column("g", "text") },
+            ],
+            primary_key: vec!["id".into()],
+            primary_key_name: "t_pkey".into(),
+            indexes: vec![
+                IndexPlan {
+                    target: "u".into(),
+                    unique: true,
+                    constraint: true,
+                    terms: vec!["\"g\"".into()],
+                    ..IndexPlan::default()
+                },
+                IndexPlan {
+                    target: "i".into(),
+                    unique: true,
+                    terms: vec!["lower(\"g\") DESC".into()],
+                    predicate: "(\"id\" > 0)".into(),
+                    ..IndexPlan::default()
+                },
+            ],
+            foreign_keys: vec![ForeignKeyPlan {
+                name: "f".into(),
+                columns: vec!["id".into()],
+                parent: "t".into(),
+                parent_columns: vec!["id".into()],
+                on_update: "NO ACTION".into(),
+                on_delete: "CASCADE".into(),
+                deferrable: "DEFERRABLE INITIALLY DEFERRED".into(),
+                validate: true,
+            }],
+            checks: vec![CheckPlan { name: "c".into(), expression: "(\"id\" > 0)".into() }],
+            ..TablePlan::default()
+        };
+        let view = ViewPlan {
+            target: "v".into(),
+            columns: vec!["x".into()],
+            query: "SELECT 1".into(),
+            ..ViewPlan::default()
+        };
+        Plan {
+            target_schema: "public".into(),
+            tables: vec![table],
+            views: vec![view],
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn statements_come_in_the_order_in_which_they_work() {
+        let statements = statements(&plan());
+        let steps: Vec<&str> = statements.iter().map(|one| one.step.as_str()).collect();
+        assert_eq!(
+            steps,
+            [
+                "table:public.t",
+                "primary_key:public.t.t_pkey",
+                "unique:public.t.u",
+                "index:public.t.i",
+                "check:public.t.c",
+                "foreign_key:public.t.f",
+                "foreign_key_validation:public.t.f",
+                "view:public.v",
+            ]
+        );
+        assert_eq!(
+            statements[0].sql,
+            "CREATE TABLE \"public\".\"t\" (\n  \"id\" bigint GENERATED BY DEFAULT AS IDENTITY \
+             NOT NULL,\n  \"a\"\"b\" text DEFAULT 'x',\n  \"g\" text GENERATED ALWAYS AS \
+             (lower(\"a\")) STORED\n)"
+        );
+        assert_eq!(
+            statements[3].sql,
+            "CREATE UNIQUE INDEX \"i\" ON \"public\".\"t\" (lower(\"g\") DESC) WHERE (\"id\" > 0)"
+        );
+        assert!(statements[5].sql.ends_with("DEFERRABLE INITIALLY DEFERRED NOT VALID"));
+    }
+
+    #[test]
+    fn a_sequence_gives_way_to_a_table_of_its_name() {
+        let mut plan = plan();
+        assert!(!create_table(&plan, &plan.tables[0]).contains("SEQUENCE NAME"));
+        let columns = vec![column("a", "text")];
+        plan.tables.push(TablePlan { target: "t_id_seq".into(), columns, ..TablePlan::default() });
+        assert!(create_table(&plan, &plan.tables[0]).contains("(SEQUENCE NAME \"public\".\"sw"));
+    }
+
+    #[test]
+    fn sequences_start_above_every_value() {
+        let plan = plan();
+        let set = |above| set_sequence(&plan, &plan.tables[0], &plan.tables[0].columns[0], above);
+        assert!(set(-5).ends_with("1, false)"));
+        assert!(set(0).ends_with("1, false)"));
+        assert!(set(7).ends_with("7, true)"));
+        assert!(set(7).contains("pg_get_serial_sequence('\"public\".\"t\"', 'id')"));
+    }
+
+    #[test]
+    fn generated_columns_are_not_copied() {
+        let plan = plan();
+        let copied: Vec<&str> =
+            copy_columns(&plan.tables[0]).iter().map(|column| column.target.as_str()).collect();
+        assert_eq!(copied, ["id", "a\"b"]);
+    }
+}

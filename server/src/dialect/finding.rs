@@ -1,0 +1,169 @@
+//! The codes of findings, and how findings are made.
+
+use switchback_proto::v1::{Finding, Severity};
+
+/// A code with what it means and what to do, as `docs/findings.md` lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// Stable, lower case.
+    pub code: &'static str,
+    /// The severities it comes with.
+    pub severity: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $severity:literal, $meaning:literal;)*) => {
+        $(#[allow(dead_code, reason = "codes of values are written where values are read")]
+        pub(crate) const $name: &str = $code;)*
+
+        /// Every code that a plan can hold.
+        pub const CODES: &[Code] =
+            &[$(Code { code: $code, severity: $severity, meaning: $meaning },)*];
+    };
+}
+
+codes! {
+    MIXED_TYPES = "mixed_types", "blocker",
+        "A column holds values of several storage classes. Choose `encode` or `reject`, or correct the rows.";
+    NUL_IN_TEXT = "nul_in_text", "blocker",
+        "Text holds a NUL. Choose `encode` or `reject`, or correct the rows.";
+    INVALID_UTF8 = "invalid_utf8", "blocker",
+        "Text is not valid UTF-8. Choose `encode` or `reject`, or correct the rows.";
+    INVALID_UTF16 = "invalid_utf16", "blocker",
+        "Text of a UTF-16 file holds half a surrogate pair. Correct the rows.";
+    TOO_MANY_COLUMNS = "too_many_columns", "blocker",
+        "A table has more columns than the 1,600 of PostgreSQL. Split it.";
+    ROW_TOO_WIDE = "row_too_wide", "blocker",
+        "A row has so many values that it does not fit a page of PostgreSQL. Split the table.";
+    INVALID_DATE = "invalid_date", "warning",
+        "Values of a date or time column are no date or time. The column stays text, nothing is lost.";
+    EPOCH_TIMESTAMPS = "epoch_timestamps", "warning",
+        "Integers of a date column were taken for times; the message names the unit. Edit the plan to keep them.";
+    NUMERIC_AFFINITY = "numeric_affinity", "warning",
+        "SQLite has stored text as numbers, because of how the type was spelt.";
+    BOOL_NOT_01 = "bool_not_01", "note",
+        "A boolean column holds other values than one pair for false and true.";
+    UUID_NOT_CANONICAL = "uuid_not_canonical", "note",
+        "A UUID column holds values in no known form of a UUID.";
+    JSON_INVALID = "json_invalid", "note",
+        "A JSON column holds values that are not valid JSON.";
+    DECIMAL_OUT_OF_SCALE = "decimal_out_of_scale", "note",
+        "A decimal column holds values that its digits do not hold.";
+    VARCHAR_TOO_SHORT = "varchar_too_short", "note",
+        "Values are longer than the declared length, which SQLite does not enforce.";
+    SEVERAL_FORMS = "several_forms", "note",
+        "The values of a column have more than one form, so it got a plain type.";
+    NOT_NULL_VIOLATED = "not_null_violated", "warning",
+        "A NOT NULL column holds NULLs. The column takes NULLs in the target.";
+    NULL_IN_PRIMARY_KEY = "null_in_primary_key", "warning",
+        "A primary key holds NULLs, which SQLite takes. It becomes a unique constraint.";
+    NO_PRIMARY_KEY = "no_primary_key", "note",
+        "A table has no primary key. Its rows are compared as a whole.";
+    IDENTITY_EXHAUSTED = "identity_exhausted", "warning",
+        "The largest rowid is near the largest 64-bit integer: few or no new ids are left.";
+    INDEX_VALUE_TOO_LONG = "index_value_too_long", "warning",
+        "Values are longer than an entry of PostgreSQL's B-tree can be. The index or key is left out.";
+    INDEX_NOT_TRANSLATED = "index_not_translated", "warning",
+        "An index has an expression or a predicate that PostgreSQL cannot have. It is left out.";
+    UNIQUE_NOT_CARRIED = "unique_not_carried", "warning",
+        "A unique index uses a collation that is not known. It is left out.";
+    NOCASE_COLUMN = "nocase_column", "note",
+        "A column compares without regard to ASCII case. Its indexes do so too; comparisons in queries need lower().";
+    COLLATION_NOT_CARRIED = "collation_not_carried", "note",
+        "A column or index uses a collation that PostgreSQL does not have.";
+    FOREIGN_KEY_SKIPPED = "foreign_key_skipped", "warning",
+        "A foreign key cannot exist in PostgreSQL: no such parent, no key there, or another type.";
+    FOREIGN_KEY_NOT_VALIDATED = "foreign_key_not_validated", "warning",
+        "Rows of the parent may be rejected, so the foreign key is checked for new rows only.";
+    ORPHANS = "orphans", "warning",
+        "Rows have no parent row. The foreign key is checked for new rows only (NOT VALID).";
+    CHECK_NOT_TRANSLATED = "check_not_translated", "warning",
+        "A CHECK uses what PostgreSQL does not have. It is left out.";
+    DEFAULT_NOT_TRANSLATED = "default_not_translated", "warning",
+        "A DEFAULT uses what PostgreSQL does not have. The column has none.";
+    GENERATED_NOT_TRANSLATED = "generated_not_translated", "warning",
+        "A generated column cannot be computed by PostgreSQL in the same way. It becomes an ordinary column with its values.";
+    VIEW_NOT_TRANSLATED = "view_not_translated", "warning",
+        "A view uses what PostgreSQL does not have. It is left out.";
+    TRIGGER_NOT_CARRIED = "trigger_not_carried", "warning",
+        "Triggers are not translated. Write them anew for PostgreSQL.";
+    VIRTUAL_TABLE_NOT_CARRIED = "virtual_table_not_carried", "warning",
+        "A virtual table belongs to an extension of SQLite; it and its shadow tables are left out.";
+    STATEMENT_NOT_READ = "statement_not_read", "warning",
+        "The text of a statement in the source could not be read in full; the message says what is missing.";
+    RENAMED = "renamed", "note",
+        "Something has another name in PostgreSQL; the message says which and why.";
+    TABLE_LEFT_OUT = "table_left_out", "warning",
+        "A table was taken out of the plan that was given.";
+    NO_TABLES = "no_tables", "warning",
+        "The source has no tables: there is nothing to migrate.";
+}
+
+/// What a finding is about, by its names in the source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place<'a> {
+    pub table: &'a str,
+    pub column: &'a str,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn table(table: &'a str) -> Self {
+        Self { table, column: "" }
+    }
+
+    pub(crate) fn column(table: &'a str, column: &'a str) -> Self {
+        Self { table, column }
+    }
+}
+
+/// A finding about one thing.
+pub(crate) fn finding(
+    severity: Severity,
+    code: &'static str,
+    place: Place<'_>,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity: severity.into(),
+        table: place.table.to_owned(),
+        column: place.column.to_owned(),
+        count: 1,
+        examples: Vec::new(),
+        message: message.into(),
+        hint: hint.into(),
+        choices: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::dialect::typemap;
+
+    #[test]
+    fn the_page_lists_every_code_and_no_other() {
+        let page = include_str!("../../../docs/findings.md");
+        let listed: BTreeSet<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .filter_map(|line| line.split('`').next())
+            .collect();
+        let known: BTreeSet<&str> = CODES.iter().map(|code| code.code).collect();
+        assert_eq!(listed, known);
+        for code in CODES {
+            let row = format!("| `{}` | {} | {} |", code.code, code.severity, code.meaning);
+            assert!(page.contains(&row), "docs/findings.md lacks\n{row}");
+        }
+    }
+
+    #[test]
+    fn codes_with_choices_are_known() {
+        assert!(typemap::CHOICES.iter().all(|code| CODES.iter().any(|known| known.code == *code)));
+    }
+}

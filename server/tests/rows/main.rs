@@ -1,0 +1,6 @@
+//! Rows, both ways of looking at them: copied into a real PostgreSQL, and compared with it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod copy;
+mod support;
+mod validate;
