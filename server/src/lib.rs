@@ -3,6 +3,7 @@
 //! The folders are the architecture: `dialect` and `migration::phase` decide and touch nothing,
 //! the others act.
 
+pub mod app;
 pub mod census;
 pub mod clock;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod copy;
 pub mod db;
 pub mod dialect;
 pub mod error;
+pub mod migration;
 pub mod operations;
 pub mod rpc;
 pub mod shutdown;

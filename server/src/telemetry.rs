@@ -14,7 +14,9 @@ pub fn start(filter: &str, format: LogFormat) {
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => registry.with(layer).init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+        LogFormat::Json => {
+            registry.with(layer.json().flatten_event(true).with_span_list(false)).init()
+        }
     }
     if let Some(error) = problem {
         tracing::warn!(%error, "SWITCHBACK_LOG is no filter, using info");

@@ -1,5 +1,6 @@
 //! The full scan of the source that a plan rests on.
 
+pub mod check;
 pub mod orphans;
 pub mod scan;
 pub mod schema;

@@ -134,6 +134,15 @@ fn operation(row: &SqliteRow) -> Result<Operation> {
     })
 }
 
+/// The phase that an operation begins in.
+fn first_phase(kind: OperationKind) -> Phase {
+    match kind {
+        OperationKind::Plan => Phase::Planning,
+        OperationKind::Validate => Phase::Validating,
+        _ => Phase::Idle,
+    }
+}
+
 const OPERATION: &str = "SELECT o.*, \
     coalesce((SELECT max(e.sequence) FROM events e WHERE e.operation_id = o.id), 0) \
     AS last_sequence FROM operations o";
@@ -206,11 +215,12 @@ impl ControlStore {
     pub async fn insert_operation(&self, new: &NewOperation) -> Result<()> {
         sqlx::query(
             "INSERT INTO operations (id, database, kind, state, phase, request_id, request, created_at) \
-             VALUES (?, ?, ?, 'running', 'idle', ?, ?, ?)",
+             VALUES (?, ?, ?, 'running', ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.database)
         .bind(new.kind.word())
+        .bind(first_phase(new.kind).word())
         .bind(&new.request_id)
         .bind(&new.request)
         .bind(clock::now_millis())

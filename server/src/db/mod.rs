@@ -5,6 +5,7 @@ pub mod postgres;
 mod set;
 pub mod source;
 mod sqlite;
+mod sqlstate;
 pub mod target;
 mod tls;
 

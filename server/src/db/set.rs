@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use switchback_proto::v1::{
-    self, Engine, EngineState, EngineStatus, OperationState, RollbackState, SchemaVersion,
+use switchback_proto::{
+    v1::{self, Engine, EngineState, EngineStatus, OperationState, RollbackState, SchemaVersion},
+    words::Word,
 };
 
 use super::{
@@ -73,17 +74,18 @@ impl DatabaseSet {
             let record = self.store.database(name).await?;
             tracing::info!(
                 database = name,
-                active_engine = ?record.active,
+                active_engine = record.active.word(),
                 epoch = record.epoch,
                 "database configured"
             );
             if database.config.engine.is_some_and(|expected| expected != record.active) {
-                let (active, expected) = (record.active, database.config.engine);
+                let expected = database.config.engine.unwrap_or_default().word();
+                let active = record.active.word();
                 return Err(Error::new(
                     Reason::StateUnusable,
                     format!(
-                        "the active engine of the database {name} is recorded as {active:?}, \
-                         and SWITCHBACK_ENGINE expects {expected:?}"
+                        "the active engine of the database {name} is recorded as {active}, \
+                         and SWITCHBACK_ENGINE expects {expected}"
                     ),
                 )
                 .hint("set SWITCHBACK_ENGINE=auto to follow the record"));

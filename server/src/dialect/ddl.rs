@@ -260,6 +260,39 @@ pub fn set_sequence(plan: &Plan, table: &TablePlan, column: &ColumnPlan, above: 
     )
 }
 
+/// SELECT of the largest value of an identity column.
+pub fn largest_value(plan: &Plan, table: &TablePlan, column: &ColumnPlan) -> String {
+    format!("SELECT max({})::bigint FROM {}", quote(&column.target), full_name(plan, table))
+}
+
+/// Takes out of a plan what a statement makes; a foreign key's validation only leaves it
+/// unvalidated. Tables and what their rows need stay.
+pub fn remove(plan: &mut Plan, statement: &Statement) {
+    if statement.kind == StepKind::View {
+        plan.views.retain(|view| view.target != statement.table);
+    }
+    let Some(table) = plan.tables.iter_mut().find(|table| table.target == statement.table) else {
+        return;
+    };
+    match statement.kind {
+        StepKind::Table | StepKind::View => {}
+        StepKind::PrimaryKey => {
+            table.primary_key.clear();
+            table.primary_key_name.clear();
+        }
+        StepKind::Unique | StepKind::Index => {
+            table.indexes.retain(|index| index.target != statement.name);
+        }
+        StepKind::Check => table.checks.retain(|check| check.name != statement.name),
+        StepKind::ForeignKey => table.foreign_keys.retain(|key| key.name != statement.name),
+        StepKind::ForeignKeyValidation => {
+            for key in table.foreign_keys.iter_mut().filter(|key| key.name == statement.name) {
+                key.validate = false;
+            }
+        }
+    }
+}
+
 /// The columns whose values are copied: all but generated ones.
 pub fn copy_columns(table: &TablePlan) -> Vec<&ColumnPlan> {
     table.columns.iter().filter(|column| column.generated.is_empty()).collect()

@@ -99,6 +99,16 @@ codes! {
         "A table was taken out of the plan that was given.";
     NO_TABLES = "no_tables", "warning",
         "The source has no tables: there is nothing to migrate.";
+    TARGET_NOT_EMPTY = "target_not_empty", "blocker",
+        "The target schema holds relations or types already. Use an empty database, or drop what is there.";
+    NOT_CANONICAL = "not_canonical", "blocker",
+        "Values do not go through the codec that a changed plan gives their column. Change the plan, or choose `reject`.";
+    INDEX_REFUSED = "index_refused", "warning",
+        "PostgreSQL refuses a key or an index as it was translated; the message has its words. It is left out.";
+    FOREIGN_KEY_REFUSED = "foreign_key_refused", "warning",
+        "PostgreSQL refuses a foreign key; the message has its words. It is left out, or not validated.";
+    OBJECT_NOT_MADE = "object_not_made", "warning",
+        "Something that the rows do not need could not be made when its turn came; the message says why.";
 }
 
 /// What a finding is about, by its names in the source.

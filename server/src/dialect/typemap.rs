@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Finding codes for which a caller may choose what to do instead of failing.
-pub const CHOICES: [&str; 3] = ["mixed_types", "nul_in_text", "invalid_utf8"];
+pub const CHOICES: [&str; 4] = ["mixed_types", "nul_in_text", "invalid_utf8", "not_canonical"];
 
 /// What a column becomes.
 #[derive(Debug, Clone, PartialEq)]

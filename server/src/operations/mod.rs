@@ -2,6 +2,8 @@
 
 mod events;
 mod registry;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use events::{Event, EventLog};

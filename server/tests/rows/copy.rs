@@ -143,6 +143,28 @@ async fn an_interrupted_copy_goes_on_from_its_last_chunk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collation_of_the_application_does_not_keep_its_rows() {
+    let pair = Pair::new("").await;
+    let connection = rusqlite::Connection::open(&pair.path).unwrap();
+    connection.create_collation("backwards", |left, right| right.cmp(left)).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE tag (t TEXT COLLATE backwards PRIMARY KEY) WITHOUT ROWID;
+             INSERT INTO tag VALUES ('a'), ('c'), ('b');
+             CREATE TABLE plain (id INTEGER PRIMARY KEY, t TEXT UNIQUE COLLATE backwards);
+             INSERT INTO plain VALUES (1, 'x'), (2, 'y');",
+        )
+        .unwrap();
+    drop(connection);
+    let plan = plain_plan(&pair.schema());
+    pair.make_tables(&plan).await;
+    let summary = copy_all(&pair, &plan, false).await.unwrap();
+    assert_eq!((summary.tables[0].rows, summary.tables[1].rows), (3, 2));
+    let report = validate(&pair, &plan).await;
+    assert!(report.tables.iter().all(|table| table.matches), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_can_be_tried_again() {
     let pair = Pair::new(&large()).await;
     let plan = plain_plan(&pair.schema());

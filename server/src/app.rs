@@ -1,0 +1,155 @@
+//! The composition root: the only place that names concrete adapters.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use switchback_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{
+        database_service_server::DatabaseServiceServer,
+        operation_service_server::OperationServiceServer,
+    },
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{codec::CompressionEncoding, transport::Server};
+
+use crate::{
+    config::Config,
+    db::{DatabaseSet, control::ControlStore},
+    error::{Error, Reason, Result},
+    migration::Migrations,
+    operations::Operations,
+    rpc::{Databases, MAX_MESSAGE_BYTES, OperationRpc, watch_engines},
+    shutdown,
+};
+
+/// Open streams do not hold up a stop for longer than this.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A caller that is gone without a word is noticed after about this long.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Runs the service until it is asked to stop.
+pub fn run(config: Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Error::new(Reason::Internal, "cannot start the runtime").caused_by(error)
+    })?;
+    let served = runtime.block_on(serve(config));
+    // Blocking readers see their channel closed; one that hangs in a read is left behind.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    served
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let _lock = lock_state(&config.state_dir)?;
+    let store = ControlStore::open(&config.state_dir).await?;
+    let set = Arc::new(DatabaseSet::new(&config, store.clone())?);
+    set.check_expectations().await?;
+
+    let stop = CancellationToken::new();
+    let driver = Arc::new(Migrations::new(Arc::clone(&set), store.clone()));
+    let operations = Operations::new(store, driver, stop.clone());
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        Error::new(Reason::InvalidRequest, format!("cannot listen on {}: {error}", config.listen))
+            .hint("another server may be running there: set SWITCHBACK_LISTEN to another address")
+    })?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+    operations.resume().await?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let signalled = {
+        let stop = stop.clone();
+        async move {
+            let signal = shutdown::requested().await;
+            tracing::info!(signal, "stopping");
+            stop.cancel();
+        }
+    };
+    tokio::spawn(signalled);
+    let served = serve_grpc(listener, Arc::clone(&set), operations.clone(), stop).await;
+    if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
+        tracing::warn!("an operation did not stop in time; it goes on at the next start");
+    }
+    set.close().await;
+    tracing::info!("stopped");
+    served
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    set: Arc<DatabaseSet>,
+    operations: Operations,
+    stop: CancellationToken,
+) -> Result<()> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tokio::spawn(watch_engines(reporter, Arc::clone(&set), stop.clone()));
+    let databases = DatabaseServiceServer::new(Databases::new(set, operations.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let operations = OperationServiceServer::new(OperationRpc::new(operations))
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    // Both versions of reflection: grpcurl speaks the older one.
+    let reflection = reflected().build_v1().map_err(broken_descriptors)?;
+    let older_reflection = reflected().build_v1alpha().map_err(broken_descriptors)?;
+    let mut server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .tcp_nodelay(true);
+    let router = server
+        .add_service(health.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(older_reflection.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(databases)
+        .add_service(operations);
+    let stopping = stop.clone();
+    let serving = router
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned());
+    let failed = |error: tonic::transport::Error| {
+        Error::new(Reason::Internal, "the gRPC server failed").caused_by(error)
+    };
+    tokio::select! {
+        served = serving => served.map_err(failed),
+        () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    }
+}
+
+/// What reflection tells: this interface, health, and the details of errors.
+fn reflected() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+fn broken_descriptors(error: tonic_reflection::server::Error) -> Error {
+    Error::new(Reason::Internal, "the interface's descriptors are broken").caused_by(error)
+}
+
+/// Makes the state directory and takes its lock: one server a state directory.
+fn lock_state(directory: &Path) -> Result<fs::File> {
+    let unusable = |error: std::io::Error| {
+        Error::new(
+            Reason::StateUnusable,
+            format!("cannot use the state directory {}: {error}", directory.display()),
+        )
+        .hint("set SWITCHBACK_STATE_DIR to a directory that the server may write to")
+    };
+    fs::create_dir_all(directory).map_err(unusable)?;
+    let path = directory.join("lock");
+    let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(path);
+    let file = file.map_err(unusable)?;
+    file.try_lock().map_err(|_| {
+        Error::new(
+            Reason::StateUnusable,
+            format!("another server uses the state directory {}", directory.display()),
+        )
+        .hint("stop it, or give this one its own SWITCHBACK_STATE_DIR")
+    })?;
+    Ok(file)
+}

@@ -1,0 +1,118 @@
+//! What operations do: plan, migrate, validate.
+
+mod activation;
+mod build;
+mod coordinator;
+mod journal;
+pub mod phase;
+mod planning;
+mod rehearsal;
+mod validation;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use switchback_proto::v1::{PlanReport, PlanRequest};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    db::{Database, DatabaseSet, control::ControlStore},
+    dialect::ddl,
+    error::{Reason, Result},
+    operations::{Driver, Outcome, Report, Request, Run},
+};
+
+/// Runs every kind of operation.
+#[derive(Debug, Clone)]
+pub struct Migrations {
+    set: Arc<DatabaseSet>,
+    store: ControlStore,
+}
+
+impl Migrations {
+    /// Over the configured databases.
+    pub fn new(set: Arc<DatabaseSet>, store: ControlStore) -> Self {
+        Self { set, store }
+    }
+
+    async fn dispatch(&self, run: Run) -> Option<Outcome> {
+        let halt = halt(&run);
+        let shutdown = run.shutdown.clone();
+        let outcome = match self.set.get(&run.database) {
+            Err(error) => Outcome { report: None, error: Some(error) },
+            Ok(database) => match &run.request {
+                Request::Plan(request) => {
+                    let request = request.clone();
+                    finished(plan(database, &request, &run, &halt).await)
+                }
+                Request::Validate(request) => {
+                    let request = request.clone();
+                    validation::run(database, &request, &run, &halt).await
+                }
+                Request::Migrate(request) => {
+                    let request = request.clone();
+                    let coordinator =
+                        coordinator::Coordinator::new(database, &self.store, *request, run, halt);
+                    return Box::pin(coordinator.run()).await;
+                }
+            },
+        };
+        // What only reads begins again after a restart.
+        let stopped = shutdown.is_cancelled()
+            && outcome.error.as_ref().is_some_and(|e| e.reason() == Reason::Cancelled);
+        (!stopped).then_some(outcome)
+    }
+}
+
+impl Driver for Migrations {
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + '_>> {
+        Box::pin(self.dispatch(run))
+    }
+}
+
+/// A token that is cancelled when the caller asks to stop and when the server stops.
+fn halt(run: &Run) -> CancellationToken {
+    let halt = run.cancel.child_token();
+    let (shutdown, stop) = (run.shutdown.clone(), halt.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = shutdown.cancelled() => stop.cancel(),
+            () = stop.cancelled() => {}
+        }
+    });
+    halt
+}
+
+fn finished(result: Result<Report>) -> Outcome {
+    match result {
+        Ok(report) => Outcome { report: Some(report), error: None },
+        Err(error) => Outcome { report: None, error: Some(error) },
+    }
+}
+
+async fn plan(
+    database: &Database,
+    request: &PlanRequest,
+    run: &Run,
+    halt: &CancellationToken,
+) -> Result<Report> {
+    let started = std::time::Instant::now();
+    run.log.phase(switchback_proto::v1::Phase::Planning);
+    let options = request.options.clone().unwrap_or_default();
+    let planned = planning::make(planning::Inputs {
+        database,
+        options: &options,
+        given: None,
+        log: &run.log,
+        halt,
+    })
+    .await?;
+    for finding in &planned.plan.findings {
+        run.log.finding(finding.clone());
+    }
+    let statements = ddl::statements(&planned.plan).into_iter().map(|step| step.sql).collect();
+    Ok(Report::Plan(PlanReport {
+        plan: Some(planned.plan),
+        statements,
+        seconds: started.elapsed().as_secs_f64(),
+    }))
+}

@@ -1,0 +1,148 @@
+//! The state machine of a migration: pure, and the only place that says what follows what.
+
+use std::fmt;
+
+use switchback_proto::{v1::Phase, words::Word};
+
+/// What can happen to a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The caller asked for it.
+    Requested,
+    /// The plan is made, free of blockers, and recorded.
+    Planned,
+    /// Every table exists in the target.
+    Installed,
+    /// Every row is in the target or in the rejects.
+    Copied,
+    /// Keys, indexes, constraints, sequences and views are there.
+    Indexed,
+    /// Both sides are equal.
+    Matched,
+    /// The switch to PostgreSQL is recorded in PostgreSQL.
+    Activated,
+    /// It cannot go on.
+    Failed,
+    /// The caller asked to stop.
+    Cancelled,
+    /// Nothing that it made is left.
+    Undone,
+}
+
+/// An event that does not belong into a phase: a defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IllegalTransition {
+    phase: Phase,
+    event: Event,
+}
+
+impl fmt::Display for IllegalTransition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} cannot happen in the phase {}", self.event, self.phase.word())
+    }
+}
+
+impl std::error::Error for IllegalTransition {}
+
+/// The phase that follows.
+///
+/// Each phase is recorded before its work begins, and its work can be done again from the start:
+/// - `idle`: nothing has begun. A restart does nothing.
+/// - `planning`: nothing has been changed. A restart plans again.
+/// - `installing`: the plan is recorded; tables are made in steps that the target records in the
+///   same transactions. A restart makes those that are missing.
+/// - `copying`: each chunk's rows and its position commit together. A restart goes on behind the
+///   last chunk.
+/// - `indexing`: as `installing`.
+/// - `validating`: reads only. A restart begins it again.
+/// - `cutting_over`: one commit in PostgreSQL decides. A restart reads what it says.
+/// - `finalized`: PostgreSQL is active. A restart connects to it.
+/// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
+pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition> {
+    match (phase, event) {
+        (Phase::Idle, Event::Requested) => Ok(Phase::Planning),
+        (Phase::Planning, Event::Planned) => Ok(Phase::Installing),
+        (Phase::Installing, Event::Installed) => Ok(Phase::Copying),
+        (Phase::Copying, Event::Copied) => Ok(Phase::Indexing),
+        (Phase::Indexing, Event::Indexed) => Ok(Phase::Validating),
+        (Phase::Validating, Event::Matched) => Ok(Phase::CuttingOver),
+        (Phase::CuttingOver, Event::Activated) => Ok(Phase::Finalized),
+        // Nothing is made before `installing`, so nothing is to be undone.
+        (Phase::Planning, Event::Failed | Event::Cancelled) | (Phase::Aborting, Event::Undone) => {
+            Ok(Phase::Idle)
+        }
+        (
+            Phase::Installing
+            | Phase::Copying
+            | Phase::Indexing
+            | Phase::Validating
+            | Phase::CuttingOver,
+            Event::Failed | Event::Cancelled,
+        ) => Ok(Phase::Aborting),
+        (phase, event) => Err(IllegalTransition { phase, event }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: [Event; 10] = [
+        Event::Requested,
+        Event::Planned,
+        Event::Installed,
+        Event::Copied,
+        Event::Indexed,
+        Event::Matched,
+        Event::Activated,
+        Event::Failed,
+        Event::Cancelled,
+        Event::Undone,
+    ];
+
+    fn phases() -> impl Iterator<Item = Phase> {
+        (0..=14).map(|number| Phase::try_from(number).unwrap())
+    }
+
+    /// Every pair that is legal; every other one must be refused.
+    const LEGAL: [(Phase, Event, Phase); 20] = [
+        (Phase::Idle, Event::Requested, Phase::Planning),
+        (Phase::Planning, Event::Planned, Phase::Installing),
+        (Phase::Planning, Event::Failed, Phase::Idle),
+        (Phase::Planning, Event::Cancelled, Phase::Idle),
+        (Phase::Installing, Event::Installed, Phase::Copying),
+        (Phase::Installing, Event::Failed, Phase::Aborting),
+        (Phase::Installing, Event::Cancelled, Phase::Aborting),
+        (Phase::Copying, Event::Copied, Phase::Indexing),
+        (Phase::Copying, Event::Failed, Phase::Aborting),
+        (Phase::Copying, Event::Cancelled, Phase::Aborting),
+        (Phase::Indexing, Event::Indexed, Phase::Validating),
+        (Phase::Indexing, Event::Failed, Phase::Aborting),
+        (Phase::Indexing, Event::Cancelled, Phase::Aborting),
+        (Phase::Validating, Event::Matched, Phase::CuttingOver),
+        (Phase::Validating, Event::Failed, Phase::Aborting),
+        (Phase::Validating, Event::Cancelled, Phase::Aborting),
+        (Phase::CuttingOver, Event::Activated, Phase::Finalized),
+        (Phase::CuttingOver, Event::Failed, Phase::Aborting),
+        (Phase::CuttingOver, Event::Cancelled, Phase::Aborting),
+        (Phase::Aborting, Event::Undone, Phase::Idle),
+    ];
+
+    #[test]
+    fn only_the_legal_transitions_happen() {
+        for phase in phases() {
+            for event in EVENTS {
+                let legal = LEGAL.iter().find(|(p, e, _)| (*p, *e) == (phase, event));
+                assert_eq!(transition(phase, event).ok(), legal.map(|(_, _, next)| *next));
+            }
+        }
+    }
+
+    #[test]
+    fn every_phase_that_is_reached_leads_to_an_end() {
+        for (_, _, phase) in LEGAL {
+            let ends = matches!(phase, Phase::Idle | Phase::Finalized);
+            assert!(ends || LEGAL.iter().any(|(from, _, _)| *from == phase), "{phase:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Making a plan: the census of the source, the look at the target, and a rehearsal.
+
+use std::ops::ControlFlow;
+
+use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, Severity};
+use tokio_util::sync::CancellationToken;
+
+use super::rehearsal;
+use crate::{
+    census,
+    copy::{blocking, cancelled},
+    db::{
+        Database,
+        source::SourceFile,
+        target::{Target, TargetFacts},
+    },
+    dialect::{
+        facts::TableFacts,
+        finding::{self, Place, finding},
+        plan::{self, PlanInputs},
+        schema::SourceSchema,
+    },
+    error::{Error, Reason, Result},
+    operations::EventLog,
+};
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub(super) database: &'a Database,
+    pub(super) options: &'a PlanOptions,
+    /// A reviewed plan.
+    pub(super) given: Option<&'a Plan>,
+    pub(super) log: &'a EventLog,
+    pub(super) halt: &'a CancellationToken,
+}
+
+/// A plan and the schema that it was made from.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) schema: SourceSchema,
+}
+
+/// Makes a plan, or checks the one given. Changes nothing on either side.
+pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
+    let source = inputs.database.source.clone();
+    let schema = blocking(move || read_schema(&source)).await?;
+    let target = Target::new(inputs.database.postgres.clone());
+    let name = &inputs.database.config.name;
+    let wanted = inputs.given.map_or("", |plan| plan.target_schema.as_str());
+    let facts = target.inspect(name, wanted).await?;
+    facts.check()?;
+    let mut plan = match inputs.given {
+        Some(given) => check_given(inputs, given, &schema).await?,
+        None => take_census(inputs, &schema, &facts).await?,
+    };
+    plan.findings.extend(in_the_way(&facts));
+    if blockers(&plan).next().is_none() {
+        rehearsal::rehearse(&target, &mut plan, inputs.halt).await?;
+    }
+    plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(Planned { plan, schema })
+}
+
+fn read_schema(source: &SourceFile) -> Result<SourceSchema> {
+    let connection = source.open()?;
+    census::schema::read(&connection, source)
+}
+
+async fn take_census(
+    inputs: Inputs<'_>,
+    schema: &SourceSchema,
+    target: &TargetFacts,
+) -> Result<Plan> {
+    let (source, log, halt) =
+        (inputs.database.source.clone(), inputs.log.clone(), inputs.halt.clone());
+    let (name, options) = (inputs.database.config.name.clone(), inputs.options.clone());
+    let (schema, target_schema) = (schema.clone(), target.schema.clone());
+    blocking(move || {
+        check_pages(&source)?;
+        let connection = source.open()?;
+        let facts = scan(&source, &connection, &schema, &log, &halt)?;
+        let orphans = census::orphans::count(&connection, &source, &schema)?;
+        Ok(plan::build(PlanInputs {
+            database: &name,
+            target_schema: &target_schema,
+            schema: &schema,
+            facts: &facts,
+            orphans: &orphans,
+            options: &options,
+        }))
+    })
+    .await
+}
+
+/// Damaged pages are found before anything else, those that no scan would meet included.
+///
+/// The check gets a connection of its own, since it registers stand-ins for collations that only
+/// the application has.
+fn check_pages(source: &SourceFile) -> Result<()> {
+    let connection = source.open()?;
+    let damage = census::scan::quick_check(&connection).map_err(|error| source.explain(error))?;
+    let Some(first) = damage.first() else { return Ok(()) };
+    Err(Error::new(
+        Reason::SourceCorrupt,
+        format!("{} is damaged: {first}", source.path().display()),
+    )
+    .hint("restore a backup, or recover what is left with `sqlite3 FILE .recover`"))
+}
+
+fn scan(
+    source: &SourceFile,
+    connection: &rusqlite::Connection,
+    schema: &SourceSchema,
+    log: &EventLog,
+    halt: &CancellationToken,
+) -> Result<Vec<TableFacts>> {
+    let mut facts = Vec::with_capacity(schema.tables.len());
+    for table in &schema.tables {
+        let mut tell = |progress: census::scan::ScanProgress| {
+            log.progress(ProgressEvent {
+                table: table.name.clone(),
+                rows: progress.rows,
+                rows_total: 0,
+                bytes: progress.bytes,
+            });
+            if halt.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let scanned = census::scan::scan_table(connection, table, schema.encoding, &mut tell);
+        if halt.is_cancelled() {
+            return Err(cancelled());
+        }
+        let scanned = scanned.map_err(|error| source.explain(error).at(&table.name))?;
+        facts.push(scanned);
+    }
+    Ok(facts)
+}
+
+/// Checks a plan that was reviewed and perhaps changed: against the schema, and each value
+/// against its column's codec.
+async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) -> Result<Plan> {
+    plan::check_plan(given, schema).map_err(|problems| {
+        Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
+            .hint("make a new one with `switchback plan --write FILE` and change that")
+    })?;
+    let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
+    let (mut plan, schema) = (given.clone(), schema.clone());
+    // What was found about the target is found again.
+    plan.findings.retain(|found| found.code != finding::TARGET_NOT_EMPTY);
+    plan.findings.extend(plan::left_out(&plan, &schema));
+    blocking(move || {
+        check_pages(&source)?;
+        let connection = source.open()?;
+        let refused = census::check::refused_values(&source, &connection, &plan, &schema, &halt)?;
+        plan.findings.extend(refused);
+        Ok(plan)
+    })
+    .await
+}
+
+fn in_the_way(facts: &TargetFacts) -> Option<Finding> {
+    (facts.relation_count > 0).then(|| {
+        let names = facts.relations.join(", ");
+        let message = format!("the target schema {:?} holds {names}", facts.schema);
+        let hint = "use an empty PostgreSQL database, or drop or move what is there";
+        let place = Place::default();
+        let found = finding(Severity::Blocker, finding::TARGET_NOT_EMPTY, place, message, hint);
+        Finding { count: facts.relation_count, examples: facts.relations.clone(), ..found }
+    })
+}
+
+fn blockers(plan: &Plan) -> impl Iterator<Item = &Finding> {
+    plan.findings.iter().filter(|finding| finding.severity() == Severity::Blocker)
+}
+
+/// Refuses a plan with blockers, naming the first of them.
+pub(super) fn refuse_blockers(plan: &Plan) -> Result<()> {
+    let Some(first) = blockers(plan).next() else { return Ok(()) };
+    let count = blockers(plan).count();
+    let place = match (first.table.as_str(), first.column.as_str()) {
+        ("", _) => String::new(),
+        (table, "") => format!(" (table {table})"),
+        (table, column) => format!(" (table {table}, column {column})"),
+    };
+    let reason = if blockers(plan).all(|found| found.code == finding::TARGET_NOT_EMPTY) {
+        Reason::TargetNotEmpty
+    } else {
+        Reason::PlanBlocked
+    };
+    let more = if count > 1 { format!("; and {} more", count - 1) } else { String::new() };
+    let message = format!("{}{place}: {}{more}", first.code, first.message);
+    Err(Error::new(reason, message).hint(first.hint.clone()))
+}

@@ -1,0 +1,172 @@
+//! Validation, by itself and at the end of a migration.
+
+use switchback_proto::v1::{
+    Phase, Plan, ProgressEvent, ValidateLevel, ValidateReport, ValidateRequest,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{build::Context, journal::Journal};
+use crate::{
+    census,
+    copy::blocking,
+    db::{Database, source::SourceFile, target::Target},
+    error::{Error, Reason, Result},
+    operations::{EventLog, Outcome, Report, Run},
+    validate::{self, ValidateJob, ValidateProgress},
+};
+
+/// Differences named for each table unless asked otherwise.
+const DIFFERENCES: u32 = 20;
+
+/// Compares both sides of a migrated database.
+pub(super) async fn run(
+    database: &Database,
+    request: &ValidateRequest,
+    run: &Run,
+    halt: &CancellationToken,
+) -> Outcome {
+    run.log.phase(Phase::Validating);
+    match compare(database, request, &run.log, halt).await {
+        Err(error) => Outcome { report: None, error: Some(error) },
+        Ok(report) => Outcome {
+            error: refuse_difference(&report).err(),
+            report: Some(Report::Validate(report)),
+        },
+    }
+}
+
+async fn compare(
+    database: &Database,
+    request: &ValidateRequest,
+    log: &EventLog,
+    halt: &CancellationToken,
+) -> Result<ValidateReport> {
+    let target = Target::new(database.postgres.clone());
+    let plan = recorded_plan(&target, &database.config.name).await?;
+    let source = database.source.clone();
+    let schema = blocking(move || {
+        let connection = source.open()?;
+        census::schema::read(&connection, &source)
+    })
+    .await?;
+    let differences = match request.max_differences {
+        0 => DIFFERENCES,
+        asked => asked,
+    };
+    let job = ValidateJob {
+        source: &database.source,
+        schema: &schema,
+        postgres: &database.postgres,
+        plan: &plan,
+        level: match request.level() {
+            ValidateLevel::Counts => ValidateLevel::Counts,
+            _ => ValidateLevel::Exact,
+        },
+        tables: &request.tables,
+        max_differences: differences as usize,
+    };
+    validate::run(&job, &|progress| tell(log, progress), halt).await
+}
+
+/// The plan that the target records.
+async fn recorded_plan(target: &Target, database: &str) -> Result<Plan> {
+    let control = target.read_control(database).await?;
+    let Some(control) = control.filter(|control| control.active == "postgres") else {
+        return Err(Error::new(Reason::NotMigrated, format!("{database} has not been migrated"))
+            .hint("run `switchback migrate` first; `switchback plan` shows what it would do"));
+    };
+    serde_json::from_str(&control.plan).map_err(|error| {
+        Error::new(Reason::TargetInUse, "the plan recorded in the target cannot be read")
+            .hint("it was written by another version of the server: use that version")
+            .caused_by(error)
+    })
+}
+
+fn tell(log: &EventLog, progress: ValidateProgress<'_>) {
+    log.progress(ProgressEvent {
+        table: progress.table.to_owned(),
+        rows: progress.rows,
+        rows_total: progress.rows_total,
+        bytes: progress.bytes,
+    });
+}
+
+fn refuse_difference(report: &ValidateReport) -> Result<()> {
+    if report.matches {
+        return Ok(());
+    }
+    let tables: Vec<&str> = report
+        .tables
+        .iter()
+        .filter(|table| !table.matches)
+        .map(|table| table.table.as_str())
+        .collect();
+    let objects = report.schema.len();
+    let message = match (tables.is_empty(), objects) {
+        (false, 0) => format!("the rows differ in {}", tables.join(", ")),
+        (false, _) => format!("the rows differ in {}, and {objects} objects", tables.join(", ")),
+        (true, _) => format!("{objects} objects differ"),
+    };
+    Err(Error::new(Reason::DataDiffers, message)
+        .hint("the report names each row; applications may have written to one side"))
+}
+
+/// Compares every byte at the end of a migration, and makes sure that nobody wrote to the source
+/// meanwhile.
+pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
+    let watch = SourceWatch::start(&context.database.source).await?;
+    let job = ValidateJob {
+        source: &context.database.source,
+        schema: journal.schema()?,
+        postgres: context.target.postgres(),
+        plan: journal.plan()?,
+        level: ValidateLevel::Exact,
+        tables: &[],
+        max_differences: DIFFERENCES as usize,
+    };
+    let report = validate::run(&job, &|at| tell(context.log, at), context.halt).await?;
+    for table in &mut journal.report.tables {
+        table.validated =
+            report.tables.iter().any(|compared| compared.table == table.table && compared.matches);
+    }
+    let refused = refuse_difference(&report);
+    journal.report.validation = Some(report);
+    watch.unchanged().await?;
+    refused
+}
+
+/// Notices every commit of another connection (`PRAGMA data_version`).
+struct SourceWatch {
+    source: SourceFile,
+    connection: rusqlite::Connection,
+    version: i64,
+}
+
+impl SourceWatch {
+    async fn start(source: &SourceFile) -> Result<Self> {
+        let source = source.clone();
+        blocking(move || {
+            let connection = source.open()?;
+            let version = data_version(&connection).map_err(|error| source.explain(error))?;
+            Ok(Self { source, connection, version })
+        })
+        .await
+    }
+
+    async fn unchanged(self) -> Result<()> {
+        blocking(move || {
+            let now = data_version(&self.connection).map_err(|error| self.source.explain(error))?;
+            if now == self.version {
+                return Ok(());
+            }
+            let message = "the source was written to while it was validated";
+            Err(Error::new(Reason::SourceChanged, message)
+                .hint("stop the applications that write to the SQLite file, then migrate again"))
+        })
+        .await
+    }
+}
+
+fn data_version(connection: &rusqlite::Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}

@@ -1,0 +1,170 @@
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt};
+use switchback_proto::v1::{
+    MigrateRequest, OperationEvent, OperationState, Phase, PlanReport, PlanRequest, ProgressEvent,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Driver, Event, Operations, Outcome, Report, Request, Run};
+use crate::{
+    db::control::ControlStore,
+    error::{Error, Reason},
+};
+
+/// Tells some progress, then does as the database's name says.
+struct Script;
+
+impl Driver for Script {
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + '_>> {
+        Box::pin(async move {
+            run.log.phase(Phase::Planning);
+            for rows in 1..=3 {
+                let table = format!("t{rows}");
+                run.log.progress(ProgressEvent { table, rows, rows_total: 10, bytes: rows });
+            }
+            match run.database.as_str() {
+                "defect" => panic!("a defect"),
+                "waits" => {
+                    tokio::select! {
+                        () = run.cancel.cancelled() => {}
+                        () = run.shutdown.cancelled() => return None,
+                    }
+                    Some(Outcome {
+                        report: None,
+                        error: Some(Error::new(Reason::Cancelled, "stopped")),
+                    })
+                }
+                _ => {
+                    Some(Outcome { report: Some(Report::Plan(PlanReport::default())), error: None })
+                }
+            }
+        })
+    }
+}
+
+struct Fixture {
+    operations: Operations,
+    shutdown: CancellationToken,
+    directory: tempfile::TempDir,
+}
+
+async fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let (operations, shutdown) = open(&directory).await;
+    Fixture { operations, shutdown, directory }
+}
+
+async fn open(directory: &tempfile::TempDir) -> (Operations, CancellationToken) {
+    let store = ControlStore::open(directory.path()).await.unwrap();
+    let shutdown = CancellationToken::new();
+    (Operations::new(store, Arc::new(Script), shutdown.clone()), shutdown)
+}
+
+fn plan(database: &str) -> Request {
+    Request::Plan(PlanRequest { database: database.into(), ..PlanRequest::default() })
+}
+
+fn migrate(database: &str, request_id: &str) -> Request {
+    Request::Migrate(Box::new(MigrateRequest {
+        database: database.into(),
+        request_id: request_id.into(),
+        ..MigrateRequest::default()
+    }))
+}
+
+async fn events(operations: &Operations, id: &str, from: u64) -> Vec<OperationEvent> {
+    operations.watch(id, from).await.unwrap().try_collect().await.unwrap()
+}
+
+fn state(events: &[OperationEvent]) -> OperationState {
+    match events.last().and_then(|last| last.event.as_ref()) {
+        Some(Event::Result(result)) => result.state(),
+        other => panic!("no result: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_sees_every_event_in_order_and_then_the_result() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let id = operations.start(plan("ends")).await.unwrap();
+    let seen = events(&operations, &id, 1).await;
+    assert!(matches!(seen[0].event, Some(Event::Started(_))));
+    assert!(seen.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
+    assert_eq!(state(&seen), OperationState::Succeeded);
+
+    let result = seen.last().unwrap().sequence;
+    let again = events(&operations, &id, result).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(events(&operations, &id, result + 1).await, []);
+    let operation = operations.get(&id).await.unwrap();
+    assert_eq!(operation.state(), OperationState::Succeeded);
+    assert_eq!(operation.last_sequence, result);
+}
+
+#[tokio::test]
+async fn overtaken_progress_is_forgotten_when_the_operation_ends() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let id = operations.start(plan("ends")).await.unwrap();
+    events(&operations, &id, 1).await;
+    let kept = events(&operations, &id, 1).await;
+    assert!(!kept.iter().any(|event| matches!(event.event, Some(Event::Progress(_)))));
+    assert_eq!(kept.len(), 3);
+}
+
+#[tokio::test]
+async fn one_changing_operation_a_database() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let id = operations.start(migrate("waits", "")).await.unwrap();
+    let refused = operations.start(migrate("waits", "")).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::OperationRunning);
+    assert_eq!(refused.operation_id(), Some(id.as_str()));
+    operations.start(migrate("other", "")).await.unwrap();
+    operations.start(plan("waits")).await.unwrap();
+
+    operations.cancel(&id).await.unwrap();
+    assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Cancelled);
+    // The result is announced a moment before the registry lets go.
+    while operations.cancel(&id).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    operations.start(migrate("waits", "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_id_attaches_to_the_operation_it_started() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let id = operations.start(migrate("waits", "r1")).await.unwrap();
+    assert_eq!(operations.start(migrate("waits", "r1")).await.unwrap(), id);
+    let mut other = PlanRequest { database: "waits".into(), ..PlanRequest::default() };
+    other.request_id = "r1".into();
+    let refused = operations.start(Request::Plan(other)).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::InvalidRequest);
+}
+
+#[tokio::test]
+async fn a_defect_ends_the_operation_and_not_the_server() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let id = operations.start(plan("defect")).await.unwrap();
+    assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Failed);
+    operations.start(plan("ends")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operation_goes_on_after_a_restart_with_rising_numbers() {
+    let Fixture { operations, shutdown, directory } = fixture().await;
+    let id = operations.start(migrate("waits", "")).await.unwrap();
+    let before: Vec<_> =
+        operations.watch(&id, 1).await.unwrap().take(2).try_collect().await.unwrap();
+    shutdown.cancel();
+    operations.drained().await;
+
+    let (operations, _shutdown) = open(&directory).await;
+    operations.resume().await.unwrap();
+    operations.cancel(&id).await.unwrap();
+    let after = events(&operations, &id, 1).await;
+    assert_eq!(after[..1], before[..1]);
+    let started = after.iter().filter(|event| matches!(event.event, Some(Event::Started(_))));
+    assert_eq!(started.count(), 1);
+    assert_eq!(state(&after), OperationState::Cancelled);
+}
