@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     RejectPolicy, TableJob, cancelled,
     encode::{self, HEADER, RowEncoder, RowRefusal, TRAILER},
-    reader::{self, ChunkEnd, Flow, RowSink, SourceRow, TableReader},
+    reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     tagged,
 };
 use crate::{
@@ -65,7 +65,7 @@ pub(super) struct Chunk {
 
 /// Reads tables of the queue until it is empty.
 pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> {
-    let connection = reader::open(&shared.source)?;
+    let connection = shared.source.open()?;
     loop {
         let next = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(number) = next else { return Ok(()) };

@@ -157,21 +157,6 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// A connection to read tables with.
-///
-/// SQLite refuses to read a WITHOUT ROWID table whose key has a collation that only the
-/// application knows. The stand-in lets it: a reader walks such a table from end to end and never
-/// looks anything up by it.
-pub(crate) fn open(file: &SourceFile) -> Result<Connection> {
-    let connection = file.open()?;
-    connection
-        .collation_needed(|connection, name| {
-            connection.create_collation(name, |left, right| left.cmp(right))
-        })
-        .map_err(|error| file.explain(error))?;
-    Ok(connection)
-}
-
 /// `PRAGMA schema_version`, which every change of the schema and VACUUM raise.
 pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA main.schema_version", [], |row| row.get(0))

@@ -39,8 +39,20 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    stand_in_for_collations(connection)?;
     // Touches the file: a connection that cannot read fails here, not in the middle.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+/// Lets SQLite read what is sorted by a collation that only the application brings.
+///
+/// SQLite has no plan, not even for a scan, for a table WITHOUT ROWID whose key is under such a
+/// collation, and cannot check it. Bytes will do, as long as nobody relies on the order or looks a
+/// key up.
+pub(crate) fn stand_in_for_collations(connection: &Connection) -> rusqlite::Result<()> {
+    connection.collation_needed(|connection, name| {
+        connection.create_collation(name, |left, right| left.cmp(right))
+    })
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Error {

@@ -95,8 +95,7 @@ async fn take_census(
 
 /// Damaged pages are found before anything else, those that no scan would meet included.
 ///
-/// The check gets a connection of its own, since it registers stand-ins for collations that only
-/// the application has.
+/// The check needs a connection of its own.
 fn check_pages(source: &SourceFile) -> Result<()> {
     let connection = source.open()?;
     let damage = census::scan::quick_check(&connection).map_err(|error| source.explain(error))?;

@@ -38,7 +38,7 @@ pub struct EventLog {
 }
 
 enum Entry {
-    Event(Event),
+    Event(Box<Event>),
     /// Answers when everything before it is stored.
     Flush(oneshot::Sender<()>),
     End {
@@ -66,7 +66,7 @@ impl EventLog {
     /// Tells an event. Never waits, so it can be called from blocking threads.
     pub fn emit(&self, event: Event) {
         // A send can only fail after the end, when there is nobody left to tell.
-        let _ = self.sender.send(Entry::Event(event));
+        let _ = self.sender.send(Entry::Event(Box::new(event)));
     }
 
     /// Tells which operation this is.
@@ -144,8 +144,8 @@ impl Writer {
             for entry in entries.drain(..) {
                 match entry {
                     Entry::Event(event) => {
-                        let transient = matches!(event, Event::Progress(_) | Event::Waiting(_));
-                        events.push((self.number(event), transient));
+                        let transient = matches!(*event, Event::Progress(_) | Event::Waiting(_));
+                        events.push((self.number(*event), transient));
                     }
                     Entry::Flush(stored) => {
                         self.store(&mut events).await;

@@ -134,7 +134,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<Self> {
         let source = job.source.clone();
         let (connection, schema_version) = blocking(move || {
-            let connection = reader::open(&source)?;
+            let connection = source.open()?;
             let version = reader::schema_version(&connection).map_err(|e| source.explain(e))?;
             Ok((connection, version))
         })

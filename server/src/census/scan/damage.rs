@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::db::source::stand_in_for_collations;
+
 /// What `PRAGMA quick_check` says about data, not about damage; findings of the census, or of
 /// no consequence for what is read.
 const ABOUT_DATA: [&str; 8] = [
@@ -18,12 +20,10 @@ const ABOUT_DATA: [&str; 8] = [
 /// Messages of `PRAGMA quick_check` that mean that a part of the file is damaged; none for a
 /// sound one. A file that is damaged worse fails with SQLite's own error.
 ///
-/// Collations that the application brings with it are unknown here. The check needs one of that
-/// name, so this connection sorts by bytes for them from here on: it should do nothing else.
+/// Needs a connection of its own, on which nothing has been read yet: that a stand-in was needed
+/// for a collation shows in the list of collations.
 pub fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection.collation_needed(|connection, name| {
-        connection.create_collation(name, |left, right| left.cmp(right))
-    })?;
+    stand_in_for_collations(connection)?;
     let collations = count_collations(connection)?;
     let mut statement = connection.prepare("PRAGMA quick_check")?;
     let messages: Vec<String> =

@@ -189,6 +189,3 @@ impl<'a> Builder<'a> {
         self.findings.push(finding(Severity::Blocker, code, place, message, hint));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,396 @@
+//! Plans of small databases with one trait each, and of every file of the corpus.
+
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+use switchback_proto::v1::{
+    Choice, Disposition, IdentifierCase, Plan, PlanOptions, Severity, TablePlan,
+};
+use switchback_server::{
+    census::{orphans, scan::scan_table, schema},
+    db::source::SourceFile,
+    dialect::{
+        ddl,
+        finding::CODES,
+        plan::{PlanInputs, build, check_plan, left_out},
+        schema::SourceSchema,
+    },
+};
+
+fn plan_of(connection: &Connection, options: &PlanOptions) -> (SourceSchema, Plan) {
+    let file = SourceFile::new("test");
+    let source = schema::read(connection, &file).unwrap();
+    let facts: Vec<_> = source
+        .tables
+        .iter()
+        .map(|table| {
+            scan_table(connection, table, source.encoding, &mut |_| ControlFlow::Continue(()))
+                .unwrap_or_else(|error| panic!("{:?}: {error}", table.name))
+        })
+        .collect();
+    let orphans = orphans::count(connection, &file, &source).unwrap();
+    let plan = build(PlanInputs {
+        database: "test",
+        target_schema: "public",
+        schema: &source,
+        facts: &facts,
+        orphans: &orphans,
+        options,
+    });
+    (source, plan)
+}
+
+fn connect(sql: &str) -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch("PRAGMA foreign_keys = off").unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection
+}
+
+fn plan(sql: &str) -> Plan {
+    plan_of(&connect(sql), &PlanOptions::default()).1
+}
+
+fn codes(plan: &Plan) -> Vec<&str> {
+    plan.findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+fn table<'a>(plan: &'a Plan, name: &str) -> &'a TablePlan {
+    plan.tables.iter().find(|table| table.source == name).unwrap()
+}
+
+#[test]
+fn a_rowid_alias_is_an_identity() {
+    let plan = plan("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT NOT NULL DEFAULT 'x')");
+    let columns = &table(&plan, "t").columns;
+    assert!(columns[0].identity && columns[0].not_null);
+    assert_eq!(columns[0].r#type, "bigint");
+    assert!(columns[1].not_null);
+    assert_eq!(columns[1].default, "'x'");
+    assert_eq!(table(&plan, "t").primary_key, ["id"]);
+    assert!(codes(&plan).is_empty(), "{:?}", plan.findings);
+}
+
+#[test]
+fn nulls_where_none_should_be_are_kept() {
+    let plan = plan(
+        "CREATE TABLE t(a TEXT PRIMARY KEY, b TEXT); INSERT INTO t VALUES (NULL, 'x'), ('k', 'y');\
+         CREATE TABLE c(a TEXT REFERENCES t);\
+         CREATE TABLE n(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO n VALUES (1, NULL);\
+         PRAGMA writable_schema = on;\
+         UPDATE sqlite_schema SET sql = 'CREATE TABLE n(id INTEGER PRIMARY KEY, a TEXT NOT NULL)' \
+         WHERE name = 'n'; PRAGMA writable_schema = reset;",
+    );
+    let keyless = table(&plan, "t");
+    assert!(keyless.primary_key.is_empty());
+    assert!(keyless.indexes[0].unique && keyless.indexes[0].constraint);
+    assert_eq!(table(&plan, "c").foreign_keys.len(), 1, "a unique constraint will do");
+    assert!(!table(&plan, "n").columns[1].not_null);
+    let found = codes(&plan);
+    assert!(found.contains(&"null_in_primary_key") && found.contains(&"not_null_violated"));
+}
+
+#[test]
+fn nocase_is_kept_by_indexes_and_referred_keys_stay_plain() {
+    let plan = plan(
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, e TEXT COLLATE NOCASE UNIQUE, \
+         f TEXT COLLATE NOCASE UNIQUE, r TEXT COLLATE RTRIM);\
+         CREATE TABLE c(e TEXT REFERENCES p(e)); CREATE INDEX i ON p(r DESC);\
+         CREATE TABLE k(name TEXT COLLATE NOCASE PRIMARY KEY);",
+    );
+    let parent = table(&plan, "p");
+    let made: Vec<(bool, bool, &str)> = parent
+        .indexes
+        .iter()
+        .map(|index| (index.unique, index.constraint, index.terms[0].as_str()))
+        .collect();
+    assert_eq!(
+        made,
+        [
+            (true, true, "\"e\""),
+            (true, false, "lower(\"e\" COLLATE \"C\")"),
+            (true, false, "lower(\"f\" COLLATE \"C\")"),
+            (false, false, "rtrim(\"r\", ' ') DESC"),
+        ]
+    );
+    assert_eq!(table(&plan, "c").foreign_keys.len(), 1);
+    let key = table(&plan, "k");
+    assert_eq!(key.primary_key, ["name"]);
+    assert_eq!(key.indexes[0].terms, ["lower(\"name\" COLLATE \"C\")"]);
+    assert!(codes(&plan).contains(&"nocase_column"));
+}
+
+#[test]
+fn an_unknown_collation_loses_only_what_needs_it() {
+    let connection = connect("SELECT 1");
+    connection.create_collation("unicase", str::cmp).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE unicase);\
+             CREATE INDEX i ON t(a); CREATE UNIQUE INDEX u ON t(a, id);",
+        )
+        .unwrap();
+    let (_, plan) = plan_of(&connection, &PlanOptions::default());
+    let names: Vec<&str> =
+        table(&plan, "t").indexes.iter().map(|index| index.source.as_str()).collect();
+    assert_eq!(names, ["i"]);
+    let found = codes(&plan);
+    assert!(found.contains(&"unique_not_carried") && found.contains(&"collation_not_carried"));
+}
+
+#[test]
+fn foreign_keys_that_cannot_be_are_named() {
+    let plan = plan(
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, n INTEGER, t TEXT UNIQUE);\
+         CREATE TABLE c(a INT REFERENCES p ON DELETE CASCADE, b INT REFERENCES missing(id), \
+         d INT REFERENCES p(n), e INT REFERENCES p(none), f TEXT REFERENCES p(id), \
+         g TEXT CONSTRAINT good REFERENCES p(t) DEFERRABLE INITIALLY DEFERRED);\
+         INSERT INTO c(a) VALUES (5), (6);",
+    );
+    let keys = &table(&plan, "c").foreign_keys;
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    assert!(!keys[0].validate, "it has orphans");
+    assert_eq!((keys[0].on_delete.as_str(), keys[0].name.as_str()), ("CASCADE", "c_a_fkey"));
+    assert_eq!(keys[1].name, "good");
+    assert_eq!(keys[1].deferrable, "DEFERRABLE INITIALLY DEFERRED");
+    let orphans = plan.findings.iter().find(|finding| finding.code == "orphans").unwrap();
+    assert_eq!((orphans.count, orphans.examples.len()), (2, 2));
+    let skipped = codes(&plan).iter().filter(|code| **code == "foreign_key_skipped").count();
+    assert_eq!(skipped, 4);
+}
+
+#[test]
+fn cyclic_and_composite_keys_are_carried() {
+    let plan = plan(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, b INT REFERENCES b(id));\
+         CREATE TABLE b(id INTEGER PRIMARY KEY, a INT REFERENCES a);\
+         CREATE TABLE p(x TEXT, y INT, PRIMARY KEY (y, x));\
+         CREATE TABLE c(u INT, v TEXT, FOREIGN KEY (v, u) REFERENCES p(x, y));",
+    );
+    assert!(plan.tables.iter().all(|table| table.source == "p" || table.foreign_keys.len() == 1));
+    assert_eq!(table(&plan, "c").foreign_keys[0].columns, ["v", "u"]);
+    let statements = ddl::statements(&plan);
+    let place = |prefix: &str| {
+        statements.iter().rposition(|statement| statement.step.starts_with(prefix)).unwrap()
+    };
+    assert!(place("primary_key:") < place("foreign_key:"));
+}
+
+#[test]
+fn long_values_leave_their_index_out() {
+    let plan = plan(
+        "CREATE TABLE t(a TEXT, b TEXT); CREATE INDEX i ON t(a); CREATE INDEX j ON t(b);\
+         INSERT INTO t VALUES (printf('%.*c', 3000, 'x'), 'y');",
+    );
+    let names: Vec<&str> =
+        table(&plan, "t").indexes.iter().map(|index| index.source.as_str()).collect();
+    assert_eq!(names, ["j"]);
+    assert!(codes(&plan).contains(&"index_value_too_long"));
+}
+
+#[test]
+fn expressions_that_postgresql_lacks_are_findings() {
+    let plan = plan(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT DEFAULT (printf('x')) \
+         CHECK (length(a) < 5) CHECK (a <> printf('x')), g TEXT AS (upper(a)) STORED, \
+         h TEXT AS (printf('%s', a)) STORED);\
+         CREATE INDEX good ON t(lower(a)) WHERE a IS NOT NULL;\
+         CREATE INDEX bad ON t(printf('%s', a));\
+         CREATE VIEW v AS SELECT a, g FROM t; CREATE VIEW w AS SELECT * FROM x;\
+         CREATE VIEW x AS SELECT a FROM v; CREATE VIEW y AS SELECT printf('%s', a) FROM t;\
+         CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT 1; END;\
+         CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO t(id, a) VALUES (1, 'a');",
+    );
+    let table = table(&plan, "t");
+    assert_eq!(table.checks.len(), 1);
+    assert_eq!(table.columns[2].generated, "upper(\"a\" COLLATE \"C\")");
+    assert_eq!(table.columns[3].generated, "");
+    assert_eq!(ddl::copy_columns(table).len(), 3);
+    assert_eq!(table.indexes.len(), 1);
+    let views: Vec<&str> = plan.views.iter().map(|view| view.source.as_str()).collect();
+    assert_eq!(views, ["v", "x", "w"], "each after those that it reads");
+    let found: HashSet<&str> = codes(&plan).into_iter().collect();
+    for code in [
+        "default_not_translated",
+        "check_not_translated",
+        "generated_not_translated",
+        "index_not_translated",
+        "view_not_translated",
+        "trigger_not_carried",
+        "virtual_table_not_carried",
+    ] {
+        assert!(found.contains(code), "{code} of {found:?}");
+    }
+}
+
+#[test]
+fn names_clash_neither_in_lower_case_nor_when_they_are_cut() {
+    let long = "n".repeat(70);
+    let options =
+        PlanOptions { identifier_case: IdentifierCase::Lower.into(), ..PlanOptions::default() };
+    let sql = format!(
+        "CREATE TABLE Users(Id INTEGER PRIMARY KEY, ctid INT, \"\" INT); CREATE TABLE É(a);\
+         CREATE TABLE é(a); CREATE TABLE {long}1(a UNIQUE); CREATE TABLE {long}2(a UNIQUE);\
+         CREATE TABLE users_pkey(a);"
+    );
+    let (_, plan) = plan_of(&connect(&sql), &options);
+    let users = table(&plan, "Users");
+    assert_eq!(users.target, "users");
+    let columns: Vec<&str> = users.columns.iter().map(|column| column.target.as_str()).collect();
+    assert_eq!(columns, ["id", "ctid_", "column_3"]);
+    assert_eq!(users.primary_key_name, "users_pkey_2");
+    let mut names: Vec<&str> = plan.tables.iter().map(|table| table.target.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 6);
+    assert!(names.iter().all(|name| name.len() <= 63));
+    assert!(codes(&plan).contains(&"renamed"));
+}
+
+#[test]
+fn too_many_columns_and_no_tables() {
+    let columns: Vec<String> = (0..1601).map(|number| format!("c{number}")).collect();
+    let found = plan(&format!("CREATE TABLE wide({})", columns.join(", ")));
+    let blocker = found.findings.first().unwrap();
+    assert_eq!(
+        (blocker.code.as_str(), blocker.severity()),
+        ("too_many_columns", Severity::Blocker)
+    );
+    assert_eq!(codes(&plan("SELECT 1")), ["no_tables"]);
+}
+
+#[test]
+fn a_rejecting_parent_leaves_its_foreign_keys_unchecked() {
+    let choices =
+        vec![Choice { code: "mixed_types".into(), disposition: Disposition::Reject.into() }];
+    let options = PlanOptions { choices, ..PlanOptions::default() };
+    let connection = connect(
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, a INT); INSERT INTO p VALUES (1, 2), (2, 'x');\
+         CREATE TABLE c(p INT REFERENCES p); INSERT INTO c VALUES (2);",
+    );
+    let (_, plan) = plan_of(&connection, &options);
+    assert!(!table(&plan, "c").foreign_keys[0].validate);
+    assert!(codes(&plan).contains(&"foreign_key_not_validated"));
+}
+
+#[test]
+fn an_identity_near_its_end_is_told() {
+    let found =
+        plan("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (9223372036854775807)");
+    assert!(codes(&found).contains(&"identity_exhausted"));
+}
+
+#[test]
+fn a_changed_plan_is_checked() {
+    let (source, plan) = plan_of(
+        &connect(
+            "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(a INT REFERENCES p, b TEXT);",
+        ),
+        &PlanOptions::default(),
+    );
+    assert_eq!(check_plan(&plan, &source), Ok(()));
+    let errors = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        check_plan(&changed, &source).unwrap_err().join("\n")
+    };
+    assert!(errors(&|plan| plan.version = 2).contains("version 2"));
+    assert!(errors(&|plan| plan.source_fingerprint.clear()).contains("planned for"));
+    assert!(errors(&|plan| plan.tables[1].columns[1].codec = "x".into()).contains("no codec"));
+    assert!(errors(&|plan| plan.tables[1].columns[1].r#type = "date".into()).contains("go with"));
+    assert!(errors(&|plan| plan.tables[1].columns[1].target = "a".into()).contains("called \"a\""));
+    assert!(errors(&|plan| plan.tables[1].target = "p".into()).contains("called \"p\""));
+    assert!(errors(&|plan| plan.tables[1].source = "q".into()).contains("no such table"));
+    assert!(errors(&|plan| plan.tables[0].primary_key = vec!["x".into()]).contains("no column"));
+    assert!(errors(&|plan| drop(plan.tables[1].columns.pop())).contains("\"b\" is missing"));
+    assert!(errors(&|plan| drop(plan.tables.remove(0))).contains("not in the plan"));
+    let mut smaller = plan.clone();
+    smaller.tables.truncate(1);
+    assert_eq!(check_plan(&smaller, &source), Ok(()));
+    let left = left_out(&smaller, &source);
+    assert_eq!((left[0].code.as_str(), left[0].table.as_str()), ("table_left_out", "c"));
+}
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
+    std::env::var_os("SWITCHBACK_CORPUS")
+        .map(PathBuf::from)
+        .or(Some(beside))
+        .filter(|path| path.is_dir())
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            files(&path, found);
+        } else if (name.ends_with(".db") || name.ends_with(".sqlite")) && !name.starts_with("file_")
+        {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_object_of_the_corpus_is_carried_or_named() {
+    let Some(corpus) = corpus() else {
+        println!("SKIPPED: no corpus; SWITCHBACK_CORPUS names its directory");
+        return;
+    };
+    let mut paths = Vec::new();
+    files(&corpus, &mut paths);
+    assert!(paths.len() > 50, "{} files", paths.len());
+    let known: HashSet<&str> = CODES.iter().map(|code| code.code).collect();
+    for path in paths {
+        let copied = tempfile::tempdir().unwrap();
+        let file = copied.path().join("source.db");
+        std::fs::copy(&path, &file).unwrap();
+        let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+        #[expect(clippy::permissions_set_readonly_false, reason = "a copy of a read-only file")]
+        permissions.set_readonly(false);
+        std::fs::set_permissions(&file, permissions).unwrap();
+        let connection = SourceFile::new(&file).open().unwrap();
+        let (source, plan) = plan_of(&connection, &PlanOptions::default());
+        assert_eq!(plan.tables.len(), source.tables.len(), "{}", path.display());
+        let errors = check_plan(&plan, &source);
+        assert_eq!(errors, Ok(()), "{}", path.display());
+        for finding in &plan.findings {
+            assert!(known.contains(finding.code.as_str()), "{} is not listed", finding.code);
+        }
+        everything_is_there(&path, &source, &plan);
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan, "{}", path.display());
+    }
+}
+
+fn everything_is_there(path: &Path, source: &SourceSchema, plan: &Plan) {
+    let path = path.display();
+    let named = |code: &str, table: &str| {
+        plan.findings
+            .iter()
+            .filter(|finding| finding.code == code && finding.table == table)
+            .count()
+    };
+    for (table, planned) in source.tables.iter().zip(&plan.tables) {
+        let keys = planned.foreign_keys.len() + named("foreign_key_skipped", &table.name);
+        assert_eq!(keys, table.foreign_keys.len(), "{path}: foreign keys of {}", table.name);
+        let checks = planned.checks.len() + named("check_not_translated", &table.name);
+        assert_eq!(checks, table.checks.len(), "{path}: CHECKs of {}", table.name);
+        let generated =
+            planned.columns.iter().filter(|column| !column.generated.is_empty()).count()
+                + named("generated_not_translated", &table.name);
+        let declared = table.columns.iter().filter(|column| column.generated.is_some()).count();
+        assert_eq!(generated, declared, "{path}: generated columns of {}", table.name);
+    }
+    let refused =
+        source.views.iter().map(|view| named("view_not_translated", &view.name)).sum::<usize>();
+    assert_eq!(plan.views.len() + refused, source.views.len(), "{path}: views");
+    for table in &source.virtual_tables {
+        assert_eq!(named("virtual_table_not_carried", &table.name), 1, "{path}: {}", table.name);
+    }
+}
