@@ -6,7 +6,7 @@ mod steps;
 
 use std::time::SystemTime;
 
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, Row, types::ToSql};
 
 use super::postgres::{Postgres, failed};
 use crate::error::{Error, Reason, Result};
@@ -52,6 +52,23 @@ pub struct Control {
     pub plan: String,
     /// When the migration began.
     pub created_at: SystemTime,
+}
+
+impl Control {
+    /// What the statements write, `created_at` aside.
+    fn fields(&self) -> [&(dyn ToSql + Sync); 9] {
+        [
+            &self.database,
+            &self.migration,
+            &self.format,
+            &self.phase,
+            &self.decision,
+            &self.active,
+            &self.epoch,
+            &self.attempt,
+            &self.plan,
+        ]
+    }
 }
 
 impl Target {
@@ -108,6 +125,19 @@ impl Target {
         Ok(rows.into_iter().find(|control| control.database == database))
     }
 
+    /// Records a migration where none is recorded; whether it is the one that is recorded now.
+    pub async fn claim(&self, control: &Control) -> Result<bool> {
+        let client = self.postgres.get().await?;
+        let sql = "INSERT INTO switchback.control (database, migration, format, phase, decision, \
+                     active, epoch, attempt, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+                   ON CONFLICT (database) DO NOTHING";
+        client.execute(sql, &control.fields()).await.map_err(failed)?;
+        let recorded = controls(&*client).await?;
+        Ok(recorded.iter().any(|recorded| {
+            recorded.database == control.database && recorded.migration == control.migration
+        }))
+    }
+
     /// Records the state of a database; `created_at` is set by the first record.
     pub async fn write_control(&self, control: &Control) -> Result<()> {
         let client = self.postgres.get().await?;
@@ -117,31 +147,7 @@ impl Target {
                      active, epoch, attempt, plan) = (excluded.migration, excluded.format, \
                      excluded.phase, excluded.decision, excluded.active, excluded.epoch, \
                      excluded.attempt, excluded.plan)";
-        client
-            .execute(
-                sql,
-                &[
-                    &control.database,
-                    &control.migration,
-                    &control.format,
-                    &control.phase,
-                    &control.decision,
-                    &control.active,
-                    &control.epoch,
-                    &control.attempt,
-                    &control.plan,
-                ],
-            )
-            .await
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    /// Records only the phase of a database.
-    pub async fn write_phase(&self, database: &str, phase: &str) -> Result<()> {
-        let client = self.postgres.get().await?;
-        let sql = "UPDATE switchback.control SET phase = $2 WHERE database = $1";
-        client.execute(sql, &[&database, &phase]).await.map_err(failed)?;
+        client.execute(sql, &control.fields()).await.map_err(failed)?;
         Ok(())
     }
 }

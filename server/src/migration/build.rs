@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use switchback_proto::v1::{
-    Disposition, Finding, MigrateRequest, Plan, ProgressEvent, Severity, TableReport,
+use switchback_proto::{
+    v1::{
+        Disposition, Engine, Finding, MigrateRequest, Plan, ProgressEvent, Severity, TableReport,
+    },
+    words::Word,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,23 +81,19 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Records this migration in the target, unless it is recorded already.
+/// Records this migration in the target, unless it is recorded already; refuses another one's.
 async fn claim(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    let present = context.target.read_control(context.name()).await?;
-    match present {
-        Some(control) if control.migration == *context.id => Ok(()),
-        Some(_) => {
-            Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
-                .hint("let it finish, or use an empty database"))
-        }
-        None => write_record(context, plan, "installing").await,
+    if context.target.claim(&control(context, plan, "installing")?).await? {
+        return Ok(());
     }
+    Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
+        .hint("let it finish, or use an empty database"))
 }
 
-async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
+fn control(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<Control> {
     let plan = serde_json::to_string(plan)
         .map_err(|e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e))?;
-    let control = Control {
+    Ok(Control {
         database: context.name().clone(),
         migration: context.id.clone(),
         format: FORMAT,
@@ -105,8 +104,22 @@ async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result
         attempt: 0,
         plan,
         created_at: std::time::SystemTime::now(),
-    };
-    context.target.write_control(&control).await
+    })
+}
+
+/// Removes everything that this migration made, and nothing that another one made.
+pub(super) async fn undo(context: &Context<'_>) -> Result<()> {
+    let recorded = context.target.read_control(context.name()).await?;
+    let foreign = recorded.is_some_and(|control| {
+        control.migration != *context.id || control.active == Engine::Postgres.word()
+    });
+    if foreign {
+        tracing::warn!("the target is another migration's: nothing is removed");
+        return Ok(());
+    }
+    let removed = context.target.clean_up(context.name()).await?;
+    tracing::info!(removed, "the target is clean again");
+    Ok(())
 }
 
 fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
@@ -326,5 +339,5 @@ async fn analyze(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> 
 
 /// Records the plan as it was carried out.
 async fn write_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    write_record(context, plan, "indexing").await
+    context.target.write_control(&control(context, plan, "indexing")?).await
 }

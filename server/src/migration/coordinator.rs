@@ -111,6 +111,8 @@ impl<'a> Coordinator<'a> {
             // Nothing is changed yet: whoever asks is better off with the answer.
             Phase::Idle | Phase::Planning => Duration::ZERO,
             Phase::Aborting => PATIENCE_UNDOING,
+            // What PostgreSQL has decided is known when it can be read, and not before.
+            Phase::CuttingOver => Duration::MAX,
             _ => PATIENCE,
         };
         let mut waits = backoff();
@@ -147,8 +149,7 @@ impl<'a> Coordinator<'a> {
             message: error.to_string(),
             retry_in_ms: millis(wait),
         });
-        // Undoing goes on when the caller has cancelled, which is why it is undone.
-        let stop = if phase == Phase::Aborting { &self.run.shutdown } else { &self.halt };
+        let stop = if cancellable(phase) { &self.halt } else { &self.run.shutdown };
         tokio::select! {
             () = stop.cancelled() => Err(cancelled()),
             () = tokio::time::sleep(wait) => Ok(()),
@@ -171,7 +172,7 @@ impl<'a> Coordinator<'a> {
 
     async fn step(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
         let work = self.work(phase, journal);
-        if phase == Phase::Aborting {
+        if !cancellable(phase) {
             return work.await;
         }
         // The copy and the scans notice `halt` themselves; the rest is cut off here.
@@ -186,7 +187,7 @@ impl<'a> Coordinator<'a> {
     }
 
     async fn work(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
-        if phase != Phase::Aborting && self.halt.is_cancelled() {
+        if cancellable(phase) && self.halt.is_cancelled() {
             return Err(cancelled());
         }
         let context = self.context();
@@ -217,8 +218,7 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Activated)
             }
             Phase::Aborting => {
-                let removed = self.target.clean_up(&self.run.database).await?;
-                tracing::info!(removed, "the target is clean again");
+                build::undo(&context).await?;
                 Ok(Event::Undone)
             }
             other => Err(Error::new(Reason::Internal, format!("no work for {other:?}"))),
@@ -270,6 +270,12 @@ impl<'a> Coordinator<'a> {
         }
         seconds.total = seconds.total.max(self.started.elapsed().as_secs_f64());
     }
+}
+
+/// Whether a phase ends when the caller asks to stop. Undoing goes on, since that is why it is
+/// undone; and a decision that may have been made is not taken back.
+fn cancellable(phase: Phase) -> bool {
+    !matches!(phase, Phase::Aborting | Phase::CuttingOver)
 }
 
 fn backoff() -> impl Iterator<Item = Duration> {

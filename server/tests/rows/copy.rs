@@ -281,10 +281,13 @@ async fn cleaning_up_leaves_nothing_and_takes_nothing_else() {
         plan: "{}".into(),
         created_at: std::time::SystemTime::UNIX_EPOCH,
     };
+    assert!(pair.target.claim(&control).await.unwrap());
+    assert!(pair.target.claim(&control).await.unwrap(), "claiming again changes nothing");
+    let other = Control { migration: "another".into(), ..control.clone() };
+    assert!(!pair.target.claim(&other).await.unwrap(), "it is claimed already");
     pair.target.write_control(&control).await.unwrap();
-    pair.target.write_phase("default", "indexing").await.unwrap();
     let read = pair.target.read_control("default").await.unwrap().unwrap();
-    assert_eq!((read.phase.as_str(), read.attempt), ("indexing", 1));
+    assert_eq!((read.phase.as_str(), read.attempt), ("copying", 1));
     pair.target.install().await.unwrap();
 
     let key = Made::ForeignKey { schema: "public", table: "log", name: "log_n" };
