@@ -1,7 +1,5 @@
 //! A source's value as the text that stands for it under a type of the target.
 
-use std::borrow::Cow;
-
 use rusqlite::types::ValueRef;
 
 use super::reading::plain;
@@ -38,7 +36,8 @@ pub fn canonical(value: ValueRef<'_>, pg_type: &str, codec: &str) -> Option<Stri
         "boolean" => truth(value),
         "uuid" => uuid(value),
         "numeric" => numeric(value),
-        "date" | "time without time zone" => text(value).map(|text| fraction(&text)),
+        "date" => text(value),
+        "time without time zone" => text(value).map(|text| fraction(&text)),
         "timestamp without time zone" => text(value).map(|text| moment(&text)),
         "timestamp with time zone" => instant(value, codec),
         other => panic!("the checker does not know the type {other:?}"),
@@ -95,22 +94,21 @@ fn numeric(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-/// `2024-01-02T03:04:05.5` as `2024-01-02 03:04:05.500000`.
+/// `2024-01-02T03:04:05.5` as `2024-01-02 03:04:05.500000`; a day alone is its midnight.
 fn moment(text: &str) -> String {
-    fraction(&text.replacen('T', " ", 1))
+    let text = text.replacen('T', " ", 1);
+    match text.split_once(' ') {
+        Some((day, time)) => format!("{day} {}", fraction(time)),
+        None => format!("{text} 00:00:00.000000"),
+    }
 }
 
-/// A time of day with seconds and six digits behind them; a date stays as it is.
-fn fraction(text: &str) -> String {
-    let Some((_, time)) = text.rsplit_once([' ', 'T']).or(Some(("", text))) else { unreachable!() };
-    if !time.contains(':') {
-        return text.into();
-    }
-    let text: Cow<'_, str> =
-        if time.matches(':').count() == 1 { format!("{text}:00").into() } else { text.into() };
-    match text.split_once('.') {
+/// A time of day with seconds and six digits behind them.
+fn fraction(time: &str) -> String {
+    let seconds = if time.matches(':').count() == 1 { ":00" } else { "" };
+    match time.split_once('.') {
         Some((whole, digits)) => format!("{whole}.{digits:0<6}"),
-        None => format!("{text}.000000"),
+        None => format!("{time}{seconds}.000000"),
     }
 }
 

