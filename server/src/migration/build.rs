@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{journal::Journal, rehearsal::WITHOUT_IT};
 use crate::{
-    copy::{self, CopyJob, CopyProgress, RejectPolicy, cancelled},
+    copy::{self, CopyJob, CopyProgress, RejectPolicy},
     db::{
         Database,
         postgres::failed,
@@ -26,6 +26,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     operations::EventLog,
+    task::cancelled,
 };
 
 /// Version of what is recorded in `switchback.control`.

@@ -16,10 +16,10 @@ use super::{
     planning, validation,
 };
 use crate::{
-    copy::cancelled,
     db::{Database, control::ControlStore, target::Target},
     error::{Error, Kind, Reason, Result},
     operations::{Outcome, Report, Run},
+    task::cancelled,
 };
 
 /// Longest wait between two attempts to reach PostgreSQL.

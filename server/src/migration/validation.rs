@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::{build::Context, journal::Journal};
 use crate::{
     census,
-    copy::blocking,
     db::{Database, source::SourceFile, target::Target},
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
+    task::blocking,
     validate::{self, ValidateJob, ValidateProgress},
 };
 

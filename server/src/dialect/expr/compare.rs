@@ -5,7 +5,7 @@ use sqlparser::ast::Expr;
 
 use super::{
     super::{
-        codec::{BoolForm, Codec, UuidForm},
+        codec::{BoolForm, Clock, Codec, Separator, UuidForm},
         ident::literal,
         schema::Affinity,
         value::Value,
@@ -33,6 +33,13 @@ impl Translator<'_> {
         right: &Typed,
         ordered: bool,
     ) -> Translated<(String, String)> {
+        if becomes_number(left, right) || becomes_number(right, left) {
+            return Err(
+                "it compares a numeric column that holds no numbers with text, which SQLite \
+                        takes for a number where it reads as one"
+                    .into(),
+            );
+        }
         let plain = || Ok((left.sql.clone(), right.sql.clone()));
         match (left.kind, right.kind) {
             (Kind::Null, _) | (_, Kind::Null) | (Kind::Blob, Kind::Blob) => plain(),
@@ -90,9 +97,18 @@ impl Translator<'_> {
                     spelt(0)?
                 ))
             }
-            Codec::Date => {
+            Codec::Date | Codec::Midnight => {
                 self.stable()?;
                 Ok(format!("to_char({sql}, 'YYYY-MM-DD')"))
+            }
+            Codec::Timestamp(Separator::Space, Clock::Fixed(digits @ (0 | 3 | 6))) => {
+                self.stable()?;
+                let fraction = match digits {
+                    3 => ".MS",
+                    6 => ".US",
+                    _ => "",
+                };
+                Ok(format!("to_char({sql}, 'YYYY-MM-DD HH24:MI:SS{fraction}')"))
             }
             other => Err(format!("a column with the codec {other} has no simple form as text")),
         }
@@ -198,6 +214,28 @@ pub(crate) fn constant(
             Some(format!("{}::{pg_type}", literal(std::str::from_utf8(text).ok()?)))
         }
         _ => None,
+    }
+}
+
+/// Whether SQLite might make a number of the text beside a column with numeric affinity whose
+/// values are no numbers: a date declared as such, for example.
+fn becomes_number(column: &Typed, other: &Typed) -> bool {
+    let numeric = |typed: &Typed| typed.affinity.is_some_and(Affinity::is_numeric);
+    if !numeric(column) || numeric(other) || column.kind.is_numeric() {
+        return false;
+    }
+    match other.kind {
+        Kind::Text => !other.wordy,
+        Kind::Coded(codec) => !matches!(
+            codec,
+            Codec::Date
+                | Codec::Midnight
+                | Codec::Time(_)
+                | Codec::Timestamp(..)
+                | Codec::TimestampTz(..)
+                | Codec::Uuid(UuidForm::Lower | UuidForm::Upper)
+        ),
+        _ => false,
     }
 }
 
