@@ -9,6 +9,7 @@ use switchback_tests::{
     rig::{Rig, directory},
     server::Server,
 };
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::round;
 
@@ -136,7 +137,7 @@ async fn a_full_disk() {
         eprintln!("note: no small file system could be mounted: the full disk is skipped");
         return;
     };
-    let rig = Rig::of(|connection| damage::big(connection, 200_000)).await;
+    let mut rig = Rig::of(|connection| damage::big(connection, 200_000)).await;
     let before = rig.source_hash();
     let target = rig.target().await;
     let name = format!("small_{}", rig.database.name);
@@ -155,7 +156,9 @@ async fn a_full_disk() {
     let reset = format!("ALTER ROLE {OWNER} IN DATABASE {} RESET ALL", rig.database.name);
     target.batch_execute(&reset).await.expect("reset");
     target.batch_execute(&format!("DROP TABLESPACE {name}")).await.expect("it is empty");
-    // With room enough it goes.
+    // With room enough it goes. (Sessions that are open keep the setting.)
+    rig.server.terminate().await;
+    rig.server.launch().await;
     rig.cli(&["migrate"]).await.expect(0);
     rig.finish().await;
 }
@@ -182,6 +185,13 @@ async fn health_and_status_follow_the_target() {
     let status = rig.cli(&["status"]).await;
     assert_eq!(status.events[0]["engines"]["postgres"]["state"], "up", "{}", status.stdout);
     rig.cli(&["migrate"]).await.expect(0);
+    // PostgreSQL is the active engine now: without it the database does not serve.
+    rig.server.await_health("database/default", ServingStatus::Serving).await;
+    cluster.stop();
+    rig.server.await_health("database/default", ServingStatus::NotServing).await;
+    assert_eq!(rig.server.health("").await, Some(ServingStatus::Serving));
+    cluster.start_again();
+    rig.server.await_health("database/default", ServingStatus::Serving).await;
 }
 
 /// A file system of a few megabytes that PostgreSQL may write to.
