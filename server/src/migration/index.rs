@@ -174,7 +174,8 @@ fn not_made(step: &Statement, error: &Error) -> Finding {
     finding(Severity::Warning, finding::OBJECT_NOT_MADE, place, message, WITHOUT_IT)
 }
 
-/// Sets every identity above all values, those that SQLite remembers of deleted rows included.
+/// Sets every identity above all values, those that SQLite remembers of deleted rows and those of
+/// rejected rows included: such a row can come back under its own id.
 async fn set_sequences(context: &Context<'_>, journal: &Journal, plan: &Plan) -> Result<()> {
     let schema = journal.schema()?;
     let client = context.target.postgres().get().await?;
@@ -184,7 +185,11 @@ async fn set_sequences(context: &Context<'_>, journal: &Journal, plan: &Plan) ->
         for column in table.columns.iter().filter(|column| column.identity) {
             let sql = ddl::largest_value(plan, table, column);
             let largest: Option<i64> = client.query_one(&sql, &[]).await.map_err(failed)?.get(0);
-            let above = largest.unwrap_or(0).max(remembered);
+            let rejected = context
+                .target
+                .largest_rejected(context.name(), &table.source, &column.source)
+                .await?;
+            let above = largest.max(rejected).unwrap_or(0).max(remembered);
             let sql = ddl::set_sequence(plan, table, column, above);
             client.batch_execute(&sql).await.map_err(failed)?;
         }
