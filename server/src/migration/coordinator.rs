@@ -10,7 +10,7 @@ use switchback_proto::v1::{Engine, MigrateRequest, OperationError, Phase, Waitin
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activation, build,
+    activation, build, index,
     journal::Journal,
     phase::{Event, transition},
     planning, validation,
@@ -206,7 +206,7 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Copied)
             }
             Phase::Indexing => {
-                build::index(&context, journal).await?;
+                index::index(&context, journal).await?;
                 Ok(Event::Indexed)
             }
             Phase::Validating => {

@@ -46,7 +46,11 @@ fn plan() -> Plan {
             deferrable: "DEFERRABLE INITIALLY DEFERRED".into(),
             validate: true,
         }],
-        checks: vec![CheckPlan { name: "c".into(), expression: "(\"id\" > 0)".into() }],
+        checks: vec![CheckPlan {
+            name: "c".into(),
+            expression: "(\"id\" > 0)".into(),
+            not_valid: false,
+        }],
         ..TablePlan::default()
     };
     let view = ViewPlan {

@@ -190,6 +190,24 @@ fn moments_are_in_utc() {
 }
 
 #[test]
+fn text_beside_a_column_that_takes_numbers_may_be_one() {
+    // The literal is a number there, and every text is above it.
+    for text in ["d >= '2000'", "ts < ' 1e3 '", "d = '5'", "d IN ('2020-01-01', '7')", "d > t"] {
+        assert!(refused(text).contains("number"), "{text}");
+    }
+    assert!(refused("d >= strftime('%Y', 'now')").contains("number"));
+    for text in ["d >= '2020-01-01'", "d >= date('now')", "t > '5'", "u = '5'"] {
+        assert!(condition(text, &scope(Purity::Stable)).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_number_beside_text_is_compared_as_bytes() {
+    assert_eq!(check("t < 5"), "(\"t\" COLLATE \"C\" < '5' COLLATE \"C\")");
+    assert_eq!(check("5 < t"), "('5' COLLATE \"C\" < \"t\" COLLATE \"C\")");
+}
+
+#[test]
 fn an_index_takes_nothing_that_may_change() {
     let pure = scope(Purity::Immutable);
     assert!(value("strftime('%Y', ts)", &pure).is_err());

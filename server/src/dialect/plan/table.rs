@@ -288,7 +288,8 @@ impl<'a> Builder<'a> {
                         .unwrap_or_else(|| format!("{}_check", self.table_names[number]));
                     let draft = &mut self.drafts[number];
                     let name = draft.constraints.reserve(&wanted);
-                    let check = switchback_proto::v1::CheckPlan { name, expression };
+                    let check =
+                        switchback_proto::v1::CheckPlan { name, expression, not_valid: false };
                     draft.plan.checks.push(check);
                 }
                 Err(reason) => self.warn(
