@@ -41,7 +41,7 @@ async fn main() {
         query(&target, sql).await;
     }
 
-    say("a row is changed behind its back, and validation names it");
+    say("a row is changed there, and validation names it, and the new order");
     query(&target, "UPDATE users SET name = 'Mallory' WHERE id = 4711").await;
     expect(&server, &["validate"], 3).await;
 
@@ -50,7 +50,7 @@ async fn main() {
 }
 
 const QUERIES: [&str; 5] = [
-    "SELECT column_name, data_type, is_nullable, column_default, is_identity
+    "SELECT column_name, data_type, is_nullable, is_identity, left(column_default, 40) AS "default"
        FROM information_schema.columns
       WHERE table_schema = 'public' AND table_name = 'users' ORDER BY ordinal_position",
     "SELECT id, public_id, email, active, settings ->> 'theme' AS theme, created_at FROM users ORDER BY id LIMIT 3",
