@@ -123,3 +123,23 @@ fn generated_columns_are_not_copied() {
         copy_columns(&plan.tables[0]).iter().map(|column| column.target.as_str()).collect();
     assert_eq!(copied, ["id", "a\"b"]);
 }
+
+#[test]
+fn names_with_points_do_not_make_two_steps_the_same() {
+    let mut plan = plan();
+    plan.tables = [("a", "b.c"), ("a.b", "c"), ("a.\"b\"", "c")]
+        .map(|(target, name)| TablePlan {
+            target: target.into(),
+            checks: vec![CheckPlan {
+                name: name.into(),
+                expression: "true".into(),
+                not_valid: false,
+            }],
+            ..TablePlan::default()
+        })
+        .to_vec();
+    let statements = statements(&plan);
+    let steps: std::collections::HashSet<&str> =
+        statements.iter().map(|one| one.step.as_str()).collect();
+    assert_eq!(steps.len(), statements.len(), "{steps:?}");
+}
