@@ -15,5 +15,6 @@ pub mod migration;
 pub mod operations;
 pub mod rpc;
 pub mod shutdown;
+mod task;
 pub mod telemetry;
 pub mod validate;

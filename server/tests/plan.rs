@@ -1,5 +1,7 @@
 //! Plans of small databases with one trait each, and of every file of the corpus.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use std::{
     collections::HashSet,
     ops::ControlFlow,

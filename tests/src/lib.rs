@@ -1,1 +1,16 @@
+//! The test harness: private PostgreSQL clusters, the real binaries, real and nasty SQLite files,
+//! and a checker of fidelity that shares no code with the server.
 
+pub mod binaries;
+pub mod checker;
+pub mod cli;
+pub mod cluster;
+pub mod corpus;
+pub mod fixtures;
+pub mod programs;
+pub mod rig;
+pub mod server;
+
+/// Longest wait for anything that a scenario waits for; a loaded machine with two cores needs a
+/// fraction of it, a hang is cut off.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);

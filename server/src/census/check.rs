@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     copy::{
-        cancelled,
         encode::{code, codec, words},
         reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, changed, schema_version},
     },
@@ -19,6 +18,7 @@ use crate::{
         schema::SourceSchema,
     },
     error::Result,
+    task::cancelled,
 };
 
 /// Keys that are named for each trouble of a column.

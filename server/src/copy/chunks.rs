@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RejectPolicy, TableJob, cancelled,
+    RejectPolicy, TableJob,
     encode::{self, HEADER, RowEncoder, RowRefusal, TRAILER},
     reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     tagged,
@@ -23,6 +23,7 @@ use crate::{
         target::{CopyPosition, Reject},
     },
     error::{Error, Reason, Result},
+    task::cancelled,
 };
 
 /// Encoded bytes in a chunk: large enough that its commit costs little (some 40 ms of

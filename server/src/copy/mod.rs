@@ -30,6 +30,7 @@ use crate::{
     },
     dialect::schema::{SourceSchema, Table},
     error::{Error, Reason, Result},
+    task::blocking,
 };
 
 /// Tables copied side by side. One writer waits for PostgreSQL's backend most of the time, and a
@@ -228,18 +229,4 @@ async fn summary(job: &CopyJob<'_>) -> Result<CopySummary> {
         CopiedTable { table: name, rows: at.rows, bytes: at.bytes, rejected: at.rejected }
     });
     Ok(CopySummary { tables: tables.collect() })
-}
-
-/// Runs work that blocks beside the asynchronous threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Error::new(Reason::Internal, "a thread of the server failed").caused_by(error))
-    })
-}
-
-/// The error of work that was stopped.
-pub(crate) fn cancelled() -> Error {
-    Error::new(Reason::Cancelled, "stopped on request")
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio_postgres::Transaction;
 
 use super::{
-    CopyJob, CopyProgress, OnProgress, TableJob, cancelled,
+    CopyJob, CopyProgress, OnProgress, TableJob,
     chunks::{Chunk, Shared},
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     },
     dialect::ident::{qualified, quote},
     error::{Error, Reason, Result},
+    task::cancelled,
 };
 
 /// Writes the chunks of a reader until it has no more.

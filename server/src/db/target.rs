@@ -6,7 +6,7 @@ mod steps;
 
 use std::time::SystemTime;
 
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, Row, types::ToSql};
 
 use super::postgres::{Postgres, failed};
 use crate::error::{Error, Reason, Result};
@@ -52,6 +52,23 @@ pub struct Control {
     pub plan: String,
     /// When the migration began.
     pub created_at: SystemTime,
+}
+
+impl Control {
+    /// What the statements write, `created_at` aside.
+    fn fields(&self) -> [&(dyn ToSql + Sync); 9] {
+        [
+            &self.database,
+            &self.migration,
+            &self.format,
+            &self.phase,
+            &self.decision,
+            &self.active,
+            &self.epoch,
+            &self.attempt,
+            &self.plan,
+        ]
+    }
 }
 
 impl Target {
@@ -119,32 +136,8 @@ impl Target {
                      excluded.phase, excluded.decision, excluded.active, excluded.epoch, \
                      excluded.attempt, excluded.plan) \
                    WHERE control.migration = excluded.migration AND control.decision = 'none'";
-        let written = client
-            .execute(
-                sql,
-                &[
-                    &control.database,
-                    &control.migration,
-                    &control.format,
-                    &control.phase,
-                    &control.decision,
-                    &control.active,
-                    &control.epoch,
-                    &control.attempt,
-                    &control.plan,
-                ],
-            )
-            .await
-            .map_err(failed)?;
+        let written = client.execute(sql, &control.fields()).await.map_err(failed)?;
         Ok(written > 0)
-    }
-
-    /// Records only the phase of a database.
-    pub async fn write_phase(&self, database: &str, phase: &str) -> Result<()> {
-        let client = self.postgres.get().await?;
-        let sql = "UPDATE switchback.control SET phase = $2 WHERE database = $1";
-        client.execute(sql, &[&database, &phase]).await.map_err(failed)?;
-        Ok(())
     }
 }
 

@@ -96,7 +96,7 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
         }
     }
     out.extend(plan.views.iter().map(|view| Statement {
-        step: format!("view:{}.{}", plan.target_schema, view.target),
+        step: format!("view:{}.{}", in_step(&plan.target_schema), in_step(&view.target)),
         sql: create_view(plan, view),
         kind: StepKind::View,
         table: view.target.clone(),
@@ -107,10 +107,17 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
 }
 
 fn statement(plan: &Plan, kind: StepKind, table: &TablePlan, name: &str, sql: String) -> Statement {
-    let place = format!("{}:{}.{}", kind.word(), plan.target_schema, table.target);
-    let step = if kind == StepKind::Table { place } else { format!("{place}.{name}") };
+    let place =
+        format!("{}:{}.{}", kind.word(), in_step(&plan.target_schema), in_step(&table.target));
+    let step = if kind == StepKind::Table { place } else { format!("{place}.{}", in_step(name)) };
     let essential = kind == StepKind::Table;
     Statement { step, sql, kind, table: table.target.clone(), name: name.to_owned(), essential }
+}
+
+/// A name in a step's id: in quotes where it could be read as two, so that no two steps have the
+/// same id.
+fn in_step(name: &str) -> String {
+    if name.contains(['.', '"']) { quote(name) } else { name.to_owned() }
 }
 
 /// `CREATE SCHEMA IF NOT EXISTS` for the schema that the plan goes to.
@@ -208,10 +215,11 @@ pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String
 /// `ADD CONSTRAINT … CHECK`.
 pub fn add_check(plan: &Plan, table: &TablePlan, check: &CheckPlan) -> String {
     format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})",
+        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({}){}",
         full_name(plan, table),
         quote(&check.name),
-        check.expression
+        check.expression,
+        if check.not_valid { " NOT VALID" } else { "" }
     )
 }
 
@@ -299,126 +307,4 @@ pub fn copy_columns(table: &TablePlan) -> Vec<&ColumnPlan> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn column(name: &str, pg_type: &str) -> ColumnPlan {
-        ColumnPlan {
-            source: name.into(),
-            target: name.into(),
-            r#type: pg_type.into(),
-            ..ColumnPlan::default()
-        }
-    }
-
-    fn plan() -> Plan {
-        let table = TablePlan {
-            source: "t".into(),
-            target: "t".into(),
-            columns: vec![
-                ColumnPlan { identity: true, not_null: true, ..column("id", "bigint") },
-                ColumnPlan { default: "'x'".into(), ..column("a\"b", "text") },
-                ColumnPlan { generated: "lower(\"a\")".into(), ..column("g", "text") },
-            ],
-            primary_key: vec!["id".into()],
-            primary_key_name: "t_pkey".into(),
-            indexes: vec![
-                IndexPlan {
-                    target: "u".into(),
-                    unique: true,
-                    constraint: true,
-                    terms: vec!["\"g\"".into()],
-                    ..IndexPlan::default()
-                },
-                IndexPlan {
-                    target: "i".into(),
-                    unique: true,
-                    terms: vec!["lower(\"g\") DESC".into()],
-                    predicate: "(\"id\" > 0)".into(),
-                    ..IndexPlan::default()
-                },
-            ],
-            foreign_keys: vec![ForeignKeyPlan {
-                name: "f".into(),
-                columns: vec!["id".into()],
-                parent: "t".into(),
-                parent_columns: vec!["id".into()],
-                on_update: "NO ACTION".into(),
-                on_delete: "CASCADE".into(),
-                deferrable: "DEFERRABLE INITIALLY DEFERRED".into(),
-                validate: true,
-            }],
-            checks: vec![CheckPlan { name: "c".into(), expression: "(\"id\" > 0)".into() }],
-            ..TablePlan::default()
-        };
-        let view = ViewPlan {
-            target: "v".into(),
-            columns: vec!["x".into()],
-            query: "SELECT 1".into(),
-            ..ViewPlan::default()
-        };
-        Plan {
-            target_schema: "public".into(),
-            tables: vec![table],
-            views: vec![view],
-            ..Plan::default()
-        }
-    }
-
-    #[test]
-    fn statements_come_in_the_order_in_which_they_work() {
-        let statements = statements(&plan());
-        let steps: Vec<&str> = statements.iter().map(|one| one.step.as_str()).collect();
-        assert_eq!(
-            steps,
-            [
-                "table:public.t",
-                "primary_key:public.t.t_pkey",
-                "unique:public.t.u",
-                "index:public.t.i",
-                "check:public.t.c",
-                "foreign_key:public.t.f",
-                "foreign_key_validation:public.t.f",
-                "view:public.v",
-            ]
-        );
-        assert_eq!(
-            statements[0].sql,
-            "CREATE TABLE \"public\".\"t\" (\n  \"id\" bigint GENERATED BY DEFAULT AS IDENTITY \
-             NOT NULL,\n  \"a\"\"b\" text DEFAULT 'x',\n  \"g\" text GENERATED ALWAYS AS \
-             (lower(\"a\")) STORED\n)"
-        );
-        assert_eq!(
-            statements[3].sql,
-            "CREATE UNIQUE INDEX \"i\" ON \"public\".\"t\" (lower(\"g\") DESC) WHERE (\"id\" > 0)"
-        );
-        assert!(statements[5].sql.ends_with("DEFERRABLE INITIALLY DEFERRED NOT VALID"));
-    }
-
-    #[test]
-    fn a_sequence_gives_way_to_a_table_of_its_name() {
-        let mut plan = plan();
-        assert!(!create_table(&plan, &plan.tables[0]).contains("SEQUENCE NAME"));
-        let columns = vec![column("a", "text")];
-        plan.tables.push(TablePlan { target: "t_id_seq".into(), columns, ..TablePlan::default() });
-        assert!(create_table(&plan, &plan.tables[0]).contains("(SEQUENCE NAME \"public\".\"sw"));
-    }
-
-    #[test]
-    fn sequences_start_above_every_value() {
-        let plan = plan();
-        let set = |above| set_sequence(&plan, &plan.tables[0], &plan.tables[0].columns[0], above);
-        assert!(set(-5).ends_with("1, false)"));
-        assert!(set(0).ends_with("1, false)"));
-        assert!(set(7).ends_with("7, true)"));
-        assert!(set(7).contains("pg_get_serial_sequence('\"public\".\"t\"', 'id')"));
-    }
-
-    #[test]
-    fn generated_columns_are_not_copied() {
-        let plan = plan();
-        let copied: Vec<&str> =
-            copy_columns(&plan.tables[0]).iter().map(|column| column.target.as_str()).collect();
-        assert_eq!(copied, ["id", "a\"b"]);
-    }
-}
+mod tests;

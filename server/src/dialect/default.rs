@@ -165,10 +165,11 @@ fn of_typed(typed: &Typed, target: Target<'_>) -> Translated<String> {
         | (Kind::Bool, Codec::Bool(BoolForm::ZeroOne)) => Ok(sql.clone()),
         (Kind::Bool, Codec::Integer) => Ok(format!("{sql}::int")),
         (Kind::Integer, Codec::Number | Codec::Numeric(_)) => Ok(sql.clone()),
-        // What is no number stays text in a numeric column, and these are never numbers.
+        // The moment that is meant, in the column's own form.
         (
             Kind::Text,
             Codec::Timestamp(..)
+            | Codec::Epoch(_)
             | Codec::TimestampTz(..)
             | Codec::Midnight
             | Codec::Time(_)
@@ -193,7 +194,9 @@ fn of_moment(sql: &str, target: Target<'_>) -> Translated<String> {
     };
     match (fits, target.codec) {
         (false, _) => Err(format!("its form is not that of the type {}", target.pg_type)),
-        (true, Codec::TimestampTz(..)) => Ok(format!("(({sql})::timestamp AT TIME ZONE 'UTC')")),
+        (true, Codec::TimestampTz(..) | Codec::Epoch(_)) => {
+            Ok(format!("(({sql})::timestamp AT TIME ZONE 'UTC')"))
+        }
         (true, _) => Ok(format!("({sql})::{}", target.pg_type)),
     }
 }

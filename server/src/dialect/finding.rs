@@ -107,6 +107,8 @@ codes! {
         "PostgreSQL refuses a key or an index as it was translated; the message has its words. It is left out.";
     FOREIGN_KEY_REFUSED = "foreign_key_refused", "warning",
         "PostgreSQL refuses a foreign key; the message has its words. It is left out, or not validated.";
+    CHECK_VIOLATED = "check_violated", "warning",
+        "Rows break a CHECK, which SQLite can be told to ignore. It is checked for new rows only (NOT VALID).";
     OBJECT_NOT_MADE = "object_not_made", "warning",
         "Something that the rows do not need could not be made when its turn came; the message says why.";
 }

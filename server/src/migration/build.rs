@@ -1,26 +1,17 @@
-//! Making the target: tables, rows, keys and indexes, each step recorded where it is made.
+//! Making the target's tables and loading their rows, each step recorded where it is made.
 
-use std::collections::HashSet;
-
-use futures_util::{StreamExt, TryStreamExt, stream};
-use switchback_proto::v1::{
-    Disposition, Finding, MigrateRequest, Plan, ProgressEvent, Severity, TableReport,
-};
+use switchback_proto::v1::{Disposition, MigrateRequest, Plan, ProgressEvent, TableReport};
 use tokio_util::sync::CancellationToken;
 
-use super::{journal::Journal, rehearsal::WITHOUT_IT, source_watch::unchanged_schema};
+use super::{journal::Journal, source_watch::unchanged_schema};
 use crate::{
-    copy::{self, CopyJob, CopyProgress, RejectPolicy, cancelled},
+    copy::{self, CopyJob, CopyProgress, RejectPolicy},
     db::{
         Database,
         postgres::failed,
         target::{Control, Made, Step, Target, record},
     },
-    dialect::{
-        ddl::{self, Statement, StepKind},
-        finding::{self, Place, finding},
-        ident::qualified,
-    },
+    dialect::ddl::{self, Statement, StepKind},
     error::{Error, Reason, Result},
     operations::EventLog,
 };
@@ -44,8 +35,13 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn name(&self) -> &String {
+    pub(super) fn name(&self) -> &String {
         &self.database.config.name
+    }
+
+    /// Makes something in the target and records it.
+    pub(super) async fn make(&self, step: Step<'_>, sql: &str) -> Result<()> {
+        self.target.make(self.name(), step, sql, self.halt).await
     }
 }
 
@@ -77,7 +73,7 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
 }
 
 /// Records this migration in the target; refuses where another one is recorded.
-async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
+pub(super) async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
     let plan = serde_json::to_string(plan)
         .map_err(|e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e))?;
     let control = Control {
@@ -107,10 +103,11 @@ async fn make_schema(context: &Context<'_>, plan: &Plan) -> Result<()> {
     }
     let id = format!("schema:{schema}");
     let step = Step { id: &id, made: Made::Schema(schema) };
-    context.target.make(context.name(), step, &ddl::create_schema(plan)).await
+    context.make(step, &ddl::create_schema(plan)).await
 }
 
-fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
+/// What cleaning up has to know of a statement.
+pub(super) fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
     let schema = &plan.target_schema;
     let made = match step.kind {
         StepKind::Table => Made::Table { schema, name: &step.table },
@@ -181,151 +178,4 @@ fn refuse_rejects(context: &Context<'_>, journal: &Journal) -> Result<()> {
         ),
     )
     .hint(format!("allow them with --allow-rejects {rejected}, or choose `encode` to keep them")))
-}
-
-/// Builds keys, indexes and constraints side by side, sets the sequences, makes the views.
-///
-/// What is not essential and cannot be made becomes a finding and leaves the plan.
-pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
-    let mut plan = journal.plan()?.clone();
-    let done = context.target.steps_done(context.name()).await?;
-    let statements = ddl::statements(&plan);
-    let mut failures = Vec::new();
-    // Foreign keys need the unique keys of their parents, and lock both tables; views need
-    // everything: one stage after the other.
-    for stage in [Stage::Keys, Stage::ForeignKeys, Stage::Views] {
-        let steps = statements.iter().filter(|step| stage.has(step.kind));
-        let missing: Vec<&Statement> = steps.filter(|step| !done.contains(&step.step)).collect();
-        let width = if stage == Stage::Keys { context.database.config.copy_workers } else { 1 };
-        failures.extend(build(context, &plan, missing, width as usize).await?);
-    }
-    let mut findings = Vec::new();
-    for (step, error) in &failures {
-        findings.push(not_made(step, error));
-        ddl::remove(&mut plan, step);
-    }
-    set_sequences(context, journal, &plan).await?;
-    analyze(context, &plan, &done).await?;
-    for finding in findings {
-        context.log.finding(finding.clone());
-        journal.report.findings.push(finding);
-    }
-    write_plan(context, &plan).await?;
-    journal.plan = Some(plan);
-    Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Keys,
-    ForeignKeys,
-    Views,
-}
-
-impl Stage {
-    fn has(self, kind: StepKind) -> bool {
-        match kind {
-            StepKind::Table => false,
-            StepKind::ForeignKey | StepKind::ForeignKeyValidation => self == Self::ForeignKeys,
-            StepKind::View => self == Self::Views,
-            _ => self == Self::Keys,
-        }
-    }
-}
-
-/// Makes objects, `width` of them at a time; returns those that are not essential and failed.
-async fn build<'a>(
-    context: &Context<'_>,
-    plan: &Plan,
-    mut steps: Vec<&'a Statement>,
-    width: usize,
-) -> Result<Vec<(&'a Statement, Error)>> {
-    loop {
-        let attempted = steps.len();
-        let attempts: Vec<_> =
-            steps.into_iter().map(|step| build_one(context, plan, step)).collect();
-        let results: Vec<Option<(&Statement, Error)>> =
-            stream::iter(attempts).buffer_unordered(width).try_collect().await?;
-        let failures: Vec<(&Statement, Error)> = results.into_iter().flatten().collect();
-        // A view may need another one that came later: once more, as long as that helps.
-        if failures.is_empty() || failures.len() == attempted {
-            return Ok(failures);
-        }
-        steps = failures.into_iter().map(|(step, _)| step).collect();
-    }
-}
-
-/// A table that lost its key or its unique constraints would take what the source refuses.
-fn required(kind: StepKind) -> bool {
-    matches!(kind, StepKind::Table | StepKind::PrimaryKey | StepKind::Unique)
-}
-
-/// An error that is not about the object that was to be made.
-fn fatal(error: &Error) -> bool {
-    error.is_retryable()
-        || matches!(
-            error.reason(),
-            Reason::TargetFull | Reason::TargetPermission | Reason::Cancelled
-        )
-}
-
-/// Makes one object; `Some` where that failed and it can be done without.
-async fn build_one<'a>(
-    context: &Context<'_>,
-    plan: &Plan,
-    step: &'a Statement,
-) -> Result<Option<(&'a Statement, Error)>> {
-    if context.halt.is_cancelled() {
-        return Err(cancelled());
-    }
-    match context.target.make(context.name(), made(plan, step), &step.sql).await {
-        Ok(()) => Ok(None),
-        Err(error) if required(step.kind) || fatal(&error) => Err(error.at(&step.step)),
-        Err(error) => Ok(Some((step, error))),
-    }
-}
-
-fn not_made(step: &Statement, error: &Error) -> Finding {
-    let message = format!("{} could not be made: {error}", step.step);
-    let place = Place::table(&step.table);
-    finding(Severity::Warning, finding::OBJECT_NOT_MADE, place, message, WITHOUT_IT)
-}
-
-/// Sets every identity above all values, those that SQLite remembers of deleted rows included.
-async fn set_sequences(context: &Context<'_>, journal: &Journal, plan: &Plan) -> Result<()> {
-    let schema = journal.schema()?;
-    let client = context.target.postgres().get().await?;
-    for table in &plan.tables {
-        let source = schema.tables.iter().find(|source| source.name == table.source);
-        let remembered = source.and_then(|source| source.sequence).unwrap_or(0);
-        for column in table.columns.iter().filter(|column| column.identity) {
-            let sql = ddl::largest_value(plan, table, column);
-            let largest: Option<i64> = client.query_one(&sql, &[]).await.map_err(failed)?.get(0);
-            let above = largest.unwrap_or(0).max(remembered);
-            let sql = ddl::set_sequence(plan, table, column, above);
-            client.batch_execute(&sql).await.map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives the planner statistics, so that the first queries are not slow.
-async fn analyze(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> Result<()> {
-    for table in &plan.tables {
-        let id = format!("analyze:{}", table.target);
-        if context.halt.is_cancelled() {
-            return Err(cancelled());
-        }
-        if !done.contains(&id) {
-            let sql = format!("ANALYZE {}", qualified(&plan.target_schema, &table.target));
-            let step = Step { id: &id, made: Made::Part };
-            context.target.make(context.name(), step, &sql).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Records the plan as it was carried out.
-async fn write_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    write_record(context, plan, "indexing").await
 }

@@ -10,16 +10,16 @@ use switchback_proto::v1::{Engine, MigrateRequest, OperationError, Phase, Waitin
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activation, build,
+    activation, build, index,
     journal::Journal,
     phase::{Event, transition},
     planning, validation,
 };
 use crate::{
-    copy::cancelled,
     db::{Database, control::ControlStore, target::Target},
     error::{Error, Kind, Reason, Result},
     operations::{Outcome, Report, Run},
+    task::cancelled,
 };
 
 /// Longest wait between two attempts to reach PostgreSQL.
@@ -218,7 +218,7 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Copied)
             }
             Phase::Indexing => {
-                build::index(&context, journal).await?;
+                index::index(&context, journal).await?;
                 Ok(Event::Indexed)
             }
             Phase::Validating => {

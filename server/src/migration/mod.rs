@@ -3,6 +3,7 @@
 mod activation;
 mod build;
 mod coordinator;
+mod index;
 mod journal;
 pub mod phase;
 mod planning;

@@ -55,7 +55,8 @@ impl std::error::Error for IllegalTransition {}
 ///   last chunk.
 /// - `indexing`: as `installing`.
 /// - `validating`: reads only. A restart begins it again.
-/// - `cutting_over`: one commit in PostgreSQL decides. A restart reads what it says.
+/// - `cutting_over`: one commit in PostgreSQL decides. A restart reads what it says. It cannot be
+///   cancelled.
 /// - `finalized`: PostgreSQL is active. A restart connects to it.
 /// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
 pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition> {
@@ -72,13 +73,11 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
             Ok(Phase::Idle)
         }
         (
-            Phase::Installing
-            | Phase::Copying
-            | Phase::Indexing
-            | Phase::Validating
-            | Phase::CuttingOver,
+            Phase::Installing | Phase::Copying | Phase::Indexing | Phase::Validating,
             Event::Failed | Event::Cancelled,
-        ) => Ok(Phase::Aborting),
+        )
+        // The decision may be on its way: it is not cancelled any more.
+        | (Phase::CuttingOver, Event::Failed) => Ok(Phase::Aborting),
         (phase, event) => Err(IllegalTransition { phase, event }),
     }
 }
@@ -105,7 +104,7 @@ mod tests {
     }
 
     /// Every pair that is legal; every other one must be refused.
-    const LEGAL: [(Phase, Event, Phase); 20] = [
+    const LEGAL: [(Phase, Event, Phase); 19] = [
         (Phase::Idle, Event::Requested, Phase::Planning),
         (Phase::Planning, Event::Planned, Phase::Installing),
         (Phase::Planning, Event::Failed, Phase::Idle),
@@ -124,7 +123,6 @@ mod tests {
         (Phase::Validating, Event::Cancelled, Phase::Aborting),
         (Phase::CuttingOver, Event::Activated, Phase::Finalized),
         (Phase::CuttingOver, Event::Failed, Phase::Aborting),
-        (Phase::CuttingOver, Event::Cancelled, Phase::Aborting),
         (Phase::Aborting, Event::Undone, Phase::Idle),
     ];
 

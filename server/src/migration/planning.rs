@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use super::rehearsal;
 use crate::{
     census,
-    copy::{blocking, cancelled},
     db::{
         Database,
         source::SourceFile,
@@ -23,6 +22,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     operations::EventLog,
+    task::{blocking, cancelled},
 };
 
 /// What a plan is made from.

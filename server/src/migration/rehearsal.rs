@@ -8,7 +8,6 @@ use tokio_postgres::{Transaction, error::SqlState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    copy::cancelled,
     db::{
         postgres::{explain, failed},
         target::Target,
@@ -18,6 +17,7 @@ use crate::{
         finding::{self, Place, finding},
     },
     error::{Error, Result},
+    task::cancelled,
 };
 
 /// Tables rehearsed in one transaction. Each takes about five locks with its index and TOAST

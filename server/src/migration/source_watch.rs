@@ -6,10 +6,11 @@ use rusqlite::{ErrorCode, MAIN_DB};
 
 use crate::{
     census,
-    copy::{blocking, reader::changed},
+    copy::reader::changed,
     db::source::{SourceFile, missing},
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
+    task::blocking,
 };
 
 /// Refuses a source whose schema is not the one that the plan was made from. It may have changed

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     census,
-    copy::blocking,
     db::{Database, target::Target},
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
+    task::blocking,
     validate::{self, ValidateJob, ValidateProgress},
 };
 

@@ -17,13 +17,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    copy::{blocking, reader},
+    copy::reader,
     db::{
         postgres::{Postgres, failed},
         source::SourceFile,
     },
     dialect::{ident::quote, schema::SourceSchema},
     error::{Error, Reason, Result},
+    task::blocking,
 };
 use buckets::{Buckets, Keys, Layout};
 use catalog::Catalog;
@@ -297,7 +298,7 @@ impl<'a> Comparison<'a> {
             () = self.cancel.cancelled() => {
                 interrupt.interrupt();
                 drop(counting.await?);
-                return Err(crate::copy::cancelled());
+                return Err(crate::task::cancelled());
             }
         };
         self.connection = Some(connection);

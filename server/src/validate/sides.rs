@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     copy::{
-        cancelled, chunks,
+        chunks,
         reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     },
     db::{
@@ -21,6 +21,7 @@ use crate::{
         source::SourceFile,
     },
     error::{Reason, Result},
+    task::cancelled,
 };
 
 /// Rows read in one read transaction: a fifth of a second at the usual speed.

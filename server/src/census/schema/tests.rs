@@ -89,13 +89,14 @@ fn foreign_keys_are_in_declared_order() {
 fn virtual_tables_take_their_shadows_along() {
     let schema = schema(
         "CREATE VIRTUAL TABLE f USING fts5(a, b); CREATE VIRTUAL TABLE r USING rtree(id, x0, x1);\
-         CREATE TABLE f_notes(a);",
+         CREATE VIRTUAL TABLE f_x USING fts5(a); CREATE TABLE f_notes(a);",
     );
     let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(names, ["f_notes"]);
     assert_eq!(schema.virtual_tables[0].module, "fts5");
     assert_eq!(schema.virtual_tables[0].shadows.len(), 5);
     assert_eq!(schema.virtual_tables[1].shadows, ["r_rowid", "r_node", "r_parent"]);
+    assert_eq!(schema.virtual_tables[2].shadows.len(), 5);
 }
 
 #[test]

@@ -30,8 +30,15 @@ pub(super) fn read(objects: &[Object], kinds: &HashMap<String, TableKind>) -> Ve
         .map(|object| {
             let sql = object.sql.as_deref().unwrap_or_default();
             let (module, arguments) = sqlite_ddl::read_virtual_table(sql);
+            // `f_x_data` belongs to `f_x`, where there is one, and not to `f`.
+            let longer: Vec<String> = tables()
+                .filter(is_virtual)
+                .filter(|other| other.name.len() > object.name.len())
+                .map(|other| format!("{}_", other.name))
+                .collect();
             let shadows = tables()
                 .filter(|other| is_shadow(&object.name, &module, other, kinds))
+                .filter(|other| !longer.iter().any(|prefix| other.name.starts_with(prefix)))
                 .map(|other| other.name.clone())
                 .collect();
             VirtualTable { name: object.name.clone(), module, arguments, shadows }

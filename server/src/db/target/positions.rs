@@ -90,6 +90,22 @@ pub(crate) async fn write_position(
     Ok(())
 }
 
+impl Target {
+    /// The largest integer that rejected rows of a table hold in a column; names as in the source.
+    pub async fn largest_rejected(
+        &self,
+        database: &str,
+        table: &str,
+        column: &str,
+    ) -> Result<Option<i64>> {
+        let sql = "SELECT max(substr(row_data ->> $3, 3)::bigint) FROM switchback.rejects \
+                   WHERE database = $1 AND tab = $2 AND row_data ->> $3 LIKE 'i:%'";
+        let client = self.postgres().get().await?;
+        let row = client.query_one(sql, &[&database, &table, &column]).await.map_err(failed)?;
+        Ok(row.get(0))
+    }
+}
+
 /// Keeps rejected rows, in the transaction of the chunk.
 pub(crate) async fn write_rejects(
     client: &impl GenericClient,

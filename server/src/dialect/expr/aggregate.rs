@@ -5,12 +5,12 @@ use super::{Kind, Translated, Translator, Typed, function::Call};
 impl Translator<'_> {
     /// The call as an aggregate; none if it is another function.
     pub(super) fn aggregate(&self, call: &Call<'_>) -> Translated<Option<Typed>> {
-        let known = match (call.name.as_str(), call.arguments.len()) {
-            ("count" | "sum" | "avg" | "total" | "min" | "max", 1) => true,
-            ("group_concat" | "string_agg", 1 | 2) => true,
-            ("count", 0) => true,
-            _ => false,
-        };
+        let known = matches!(
+            (call.name.as_str(), call.arguments.len()),
+            ("count", 0 | 1)
+                | ("sum" | "avg" | "total" | "min" | "max", 1)
+                | ("group_concat" | "string_agg", 1 | 2)
+        );
         if !known {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use sqlparser::ast::Expr;
 
 use super::{
     super::{
-        codec::{BoolForm, Codec, UuidForm},
+        codec::{BoolForm, Clock, Codec, Separator, UuidForm},
         ident::literal,
         schema::Affinity,
         value::Value,
@@ -33,7 +33,19 @@ impl Translator<'_> {
         right: &Typed,
         ordered: bool,
     ) -> Translated<(String, String)> {
+        if becomes_number(left, right) || becomes_number(right, left) {
+            return Err(
+                "it compares a numeric column that holds no numbers with text, which SQLite \
+                        takes for a number where it reads as one"
+                    .into(),
+            );
+        }
         let plain = || Ok((left.sql.clone(), right.sql.clone()));
+        if turns_into_number(left, right, ordered) || turns_into_number(right, left, ordered) {
+            return Err("SQLite may take the text for a number here, beside a column whose \
+                        declared type is not a text type"
+                .into());
+        }
         match (left.kind, right.kind) {
             (Kind::Null, _) | (_, Kind::Null) | (Kind::Blob, Kind::Blob) => plain(),
             // Equality of two booleans is no matter of numbers.
@@ -44,11 +56,17 @@ impl Translator<'_> {
             (Kind::Text, Kind::Text) => collated(left, right, ordered),
             (Kind::Coded(a), Kind::Coded(b)) if a == b && is_comparable(a, ordered) => plain(),
             _ => {
-                if let Some(adapted) = adapt(left, right, ordered) {
-                    return Ok((left.sql.clone(), adapted));
+                if let Some(sql) = adapt(left, right, ordered) {
+                    return match left.kind {
+                        Kind::Text => collated(left, &Typed::new(Kind::Text, sql), ordered),
+                        _ => Ok((left.sql.clone(), sql)),
+                    };
                 }
-                if let Some(adapted) = adapt(right, left, ordered) {
-                    return Ok((adapted, right.sql.clone()));
+                if let Some(sql) = adapt(right, left, ordered) {
+                    return match right.kind {
+                        Kind::Text => collated(&Typed::new(Kind::Text, sql), right, ordered),
+                        _ => Ok((sql, right.sql.clone())),
+                    };
                 }
                 self.as_texts(left, right, ordered)
             }
@@ -90,9 +108,18 @@ impl Translator<'_> {
                     spelt(0)?
                 ))
             }
-            Codec::Date => {
+            Codec::Date | Codec::Midnight => {
                 self.stable()?;
                 Ok(format!("to_char({sql}, 'YYYY-MM-DD')"))
+            }
+            Codec::Timestamp(Separator::Space, Clock::Fixed(digits @ (0 | 3 | 6))) => {
+                self.stable()?;
+                let fraction = match digits {
+                    3 => ".MS",
+                    6 => ".US",
+                    _ => "",
+                };
+                Ok(format!("to_char({sql}, 'YYYY-MM-DD HH24:MI:SS{fraction}')"))
             }
             other => Err(format!("a column with the codec {other} has no simple form as text")),
         }
@@ -136,6 +163,44 @@ impl Translator<'_> {
         };
         Ok(Typed::new(Kind::Bool, sql))
     }
+}
+
+/// Whether the text may become a number because the column beside it has numeric affinity: a
+/// number is less than every text, whatever the two look like (SQLite manual, "Datatypes In
+/// SQLite", 4.2). Text that is kept in such a column is none that looks like a number, so that
+/// equality comes out the same.
+fn turns_into_number(column: &Typed, text: &Typed, ordered: bool) -> bool {
+    let textual = |kind| matches!(kind, Kind::Text | Kind::Coded(_));
+    let numeric = |typed: &Typed| typed.affinity.is_some_and(Affinity::is_numeric);
+    if !textual(column.kind) || !textual(text.kind) || !numeric(column) || numeric(text) {
+        return false;
+    }
+    match (&text.literal, text.kind) {
+        (Some(Literal::Text(text)), _) => looks_numeric(text),
+        (
+            _,
+            Kind::Coded(
+                Codec::Date
+                | Codec::Time(_)
+                | Codec::Timestamp(..)
+                | Codec::TimestampTz(..)
+                | Codec::Midnight,
+            ),
+        ) => false,
+        // A date or a time of day is no number; `strftime('%Y')` is one.
+        _ => {
+            let parts = ["\"-\"MM\"-\"DD", "HH24\":\"MI"];
+            let moment = text.sql.starts_with("to_char(")
+                && parts.iter().any(|part| text.sql.contains(part));
+            ordered && !moment
+        }
+    }
+}
+
+/// Whether SQLite takes the whole text for a number; if in doubt it does.
+fn looks_numeric(text: &str) -> bool {
+    let text = text.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    !text.is_empty() && text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
 /// Whether PostgreSQL compares two values of this codec as SQLite compares what they stand for.
@@ -198,6 +263,28 @@ pub(crate) fn constant(
             Some(format!("{}::{pg_type}", literal(std::str::from_utf8(text).ok()?)))
         }
         _ => None,
+    }
+}
+
+/// Whether SQLite might make a number of the text beside a column with numeric affinity whose
+/// values are no numbers: a date declared as such, for example.
+fn becomes_number(column: &Typed, other: &Typed) -> bool {
+    let numeric = |typed: &Typed| typed.affinity.is_some_and(Affinity::is_numeric);
+    if !numeric(column) || numeric(other) || column.kind.is_numeric() {
+        return false;
+    }
+    match other.kind {
+        Kind::Text => !other.wordy,
+        Kind::Coded(codec) => !matches!(
+            codec,
+            Codec::Date
+                | Codec::Midnight
+                | Codec::Time(_)
+                | Codec::Timestamp(..)
+                | Codec::TimestampTz(..)
+                | Codec::Uuid(UuidForm::Lower | UuidForm::Upper)
+        ),
+        _ => false,
     }
 }
 

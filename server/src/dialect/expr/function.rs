@@ -173,11 +173,11 @@ impl Translator<'_> {
             }
         }
         let text = self.expr(text)?;
-        let (kind, text) = match text.kind {
-            Kind::Blob => (Kind::Blob, text.sql),
-            _ => (Kind::Text, self.text(&text)?),
-        };
-        Ok(Typed::new(kind, format!("substr({text}, {})", sql.join(", "))))
+        if text.kind == Kind::Blob {
+            return Err("substr() of a blob, which is NULL for an empty one".into());
+        }
+        let text = self.text(&text)?;
+        Ok(Typed::new(Kind::Text, format!("substr({text}, {})", sql.join(", "))))
     }
 
     fn unified(&self, name: &str, arguments: &[&Expr]) -> Translated<Typed> {
@@ -248,7 +248,7 @@ impl Translator<'_> {
         let value = self.expr(argument)?;
         match value.kind {
             Kind::Blob => {
-                let sql = format!("upper(encode({}, 'hex'))", value.sql);
+                let sql = format!("coalesce(upper(encode({}, 'hex')), '')", value.sql);
                 Ok(Typed::new(Kind::Text, sql))
             }
             kind => Err(format!("hex() of {}", kind.word())),

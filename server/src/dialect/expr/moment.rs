@@ -36,7 +36,8 @@ impl Translator<'_> {
             Base::Constant(moment) => Typed::text_literal(&constant(&format, moment)?),
             Base::Sql(sql) => {
                 self.stable()?;
-                Typed::new(Kind::Text, formatted(&format, &sql)?)
+                let wordy = format.contains(['-', ':', 'T', 'F', 'R']);
+                Typed { wordy, ..Typed::new(Kind::Text, formatted(&format, &sql)?) }
             }
         };
         if name != "unixepoch" {

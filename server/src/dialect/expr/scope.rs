@@ -87,6 +87,8 @@ pub(crate) struct Typed {
     /// The collation is a COLLATE's.
     pub explicit: bool,
     pub literal: Option<Literal>,
+    /// Text that never reads as a number, such as a date.
+    pub wordy: bool,
 }
 
 impl Typed {
@@ -99,12 +101,14 @@ impl Typed {
             collation: None,
             explicit: false,
             literal: None,
+            wordy: false,
         }
     }
 
     pub(crate) fn text_literal(text: &str) -> Self {
         let value = Literal::Text(text.to_owned());
-        Self { literal: Some(value), ..Self::new(Kind::Text, literal(text)) }
+        let wordy = text.trim().parse::<f64>().is_err();
+        Self { literal: Some(value), wordy, ..Self::new(Kind::Text, literal(text)) }
     }
 
     pub(crate) fn integer_literal(value: i64) -> Self {

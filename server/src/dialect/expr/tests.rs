@@ -69,6 +69,7 @@ fn comparisons_keep_sqlites_rules() {
     assert_eq!(check("t = 5"), "(\"t\" = '5')", "TEXT affinity");
     assert_eq!(check("i = '5'"), "(\"i\" = 5)", "INTEGER affinity");
     assert_eq!(check("i IS NOT 7"), "(\"i\" IS DISTINCT FROM 7)");
+    assert_eq!(check("i IS TRUE"), "((\"i\" <> 0) IS TRUE)");
     assert_eq!(check("i IS NULL"), "(\"i\" IS NULL)");
     assert_eq!(check("i in (0, 1)"), "(\"i\" IN (0, 1))");
     assert_eq!(check("f in (0, 1)"), "(\"f\"::int IN (0, 1))");
@@ -89,7 +90,14 @@ fn coded_columns_are_compared_in_their_own_form() {
         check("ts >= datetime('2020-01-02')"),
         "(\"ts\" >= '2020-01-02 00:00:00'::timestamp)"
     );
-    assert!(refused("ts >= '2020-01-02'").contains("it compares"));
+    // '2020-01-02 00:00:00' is above '2020-01-02' in SQLite, and equal as a timestamp.
+    assert_eq!(
+        check("ts > '2020-01-02'"),
+        "(to_char(\"ts\", 'YYYY-MM-DD HH24:MI:SS') COLLATE \"C\" > '2020-01-02' COLLATE \"C\")"
+    );
+    // DATE has numeric affinity: there, '2020' is the number 2020.
+    assert!(refused("d > '2020'").contains("numeric column"));
+    assert!(refused("d = t").contains("numeric column"));
     assert_eq!(check("d = '2020-01-02'"), "(\"d\" = '2020-01-02'::date)");
     assert_eq!(check("tf = 't'"), "(\"tf\" = true)");
     assert!(refused("tf").contains("condition"));
@@ -179,6 +187,24 @@ fn moments_are_in_utc() {
     assert_eq!(sql("unixepoch()"), format!("floor(extract(epoch FROM {now}))::bigint"));
     assert_eq!(sql("strftime('%Y', ts)"), "to_char(\"ts\", 'YYYY')");
     assert!(value("datetime('now', 'localtime')", &scope(Purity::Volatile)).is_err());
+}
+
+#[test]
+fn text_beside_a_column_that_takes_numbers_may_be_one() {
+    // The literal is a number there, and every text is above it.
+    for text in ["d >= '2000'", "ts < ' 1e3 '", "d = '5'", "d IN ('2020-01-01', '7')", "d > t"] {
+        assert!(refused(text).contains("number"), "{text}");
+    }
+    assert!(refused("d >= strftime('%Y', 'now')").contains("number"));
+    for text in ["d >= '2020-01-01'", "d >= date('now')", "t > '5'", "u = '5'"] {
+        assert!(condition(text, &scope(Purity::Stable)).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_number_beside_text_is_compared_as_bytes() {
+    assert_eq!(check("t < 5"), "(\"t\" COLLATE \"C\" < '5' COLLATE \"C\")");
+    assert_eq!(check("5 < t"), "('5' COLLATE \"C\" < \"t\" COLLATE \"C\")");
 }
 
 #[test]

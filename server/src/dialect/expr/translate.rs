@@ -32,6 +32,10 @@ impl<'a> Translator<'a> {
             Expr::UnaryOp { op, expr } => self.unary(*op, expr),
             Expr::IsNull(inner) => self.is_null(inner, "IS NULL"),
             Expr::IsNotNull(inner) => self.is_null(inner, "IS NOT NULL"),
+            Expr::IsTrue(inner) => self.is_truth(inner, "IS TRUE"),
+            Expr::IsNotTrue(inner) => self.is_truth(inner, "IS NOT TRUE"),
+            Expr::IsFalse(inner) => self.is_truth(inner, "IS FALSE"),
+            Expr::IsNotFalse(inner) => self.is_truth(inner, "IS NOT FALSE"),
             Expr::IsNotDistinctFrom(left, right) => {
                 self.comparison(left, "IS NOT DISTINCT FROM", right)
             }
@@ -101,6 +105,11 @@ impl<'a> Translator<'a> {
         Ok(Typed::new(Kind::Bool, format!("({} {test})", inner.sql)))
     }
 
+    fn is_truth(&self, inner: &Expr, test: &str) -> Translated<Typed> {
+        let inner = self.truth(&self.expr(inner)?)?;
+        Ok(Typed::new(Kind::Bool, format!("({inner} {test})")))
+    }
+
     fn collate(&self, inner: &Expr, collation: &str) -> Translated<Typed> {
         let collation = collation.trim_matches(['"', '`', '[', ']']).to_ascii_uppercase();
         Ok(Typed { collation: Some(collation), explicit: true, ..self.expr(inner)? })
@@ -115,7 +124,14 @@ impl<'a> Translator<'a> {
                 Typed::new(Kind::Integer, self.number(inner)?)
             }
             (Affinity::Integer, Kind::Real | Kind::Number) => {
-                Typed::new(Kind::Integer, format!("trunc({})::bigint", inner.sql))
+                // SQLite stops at the ends of its range, where PostgreSQL fails.
+                let real = self.double(inner)?;
+                let sql = format!(
+                    "(CASE WHEN {real} >= 9223372036854775808 THEN 9223372036854775807 \
+                     WHEN {real} < -9223372036854775808 THEN '-9223372036854775808'::bigint \
+                     ELSE trunc({real})::bigint END)"
+                );
+                Typed::new(Kind::Integer, sql)
             }
             (Affinity::Real, kind) if kind.is_numeric() => {
                 Typed::new(Kind::Real, self.double(inner)?)

@@ -44,6 +44,15 @@ impl Draft<'_> {
     }
 }
 
+/// A column's place in the plan.
+struct Slot<'a> {
+    /// Number of the column.
+    index: usize,
+    /// Name in the target.
+    target: &'a str,
+    facts: &'a ColumnFacts,
+}
+
 /// Facts about a table without rows.
 static NO_FACTS: TableFacts =
     TableFacts { rows: 0, rowids: None, columns: Vec::new(), widest_row: 0 };
@@ -100,7 +109,8 @@ impl<'a> Builder<'a> {
                 typemap::decide(table, index, &column_facts, &self.inputs.options.choices);
             draft.rejects |= rejects(&decision.findings, &self.inputs.options.choices);
             self.findings.extend(decision.findings.iter().cloned());
-            let column = self.column(table, index, target, &decision, &column_facts);
+            let slot = Slot { index, target, facts: &column_facts };
+            let column = self.column(table, slot, &decision);
             draft.fields.push(field(&table.columns[index], &column, decision.codec));
             draft.plan.columns.push(column);
         }
@@ -132,14 +142,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn column(
-        &mut self,
-        table: &Table,
-        index: usize,
-        target: &str,
-        decision: &ColumnDecision,
-        facts: &ColumnFacts,
-    ) -> ColumnPlan {
+    fn column(&mut self, table: &Table, slot: Slot<'_>, decision: &ColumnDecision) -> ColumnPlan {
+        let Slot { index, target, facts } = slot;
         let column = &table.columns[index];
         let place = Place::column(&table.name, &column.name);
         let is_alias = table.row_address == RowAddress::Alias(index);
@@ -203,6 +207,13 @@ impl<'a> Builder<'a> {
                  lower(…)",
                 "compare lower(column) in queries; a comparison of the column itself takes case \
                  into account",
+            ),
+            "RTRIM" => self.note(
+                finding::COLLATION_NOT_CARRIED,
+                place,
+                "compared without regard to spaces at the end in SQLite; its indexes are made on \
+                 rtrim(…)",
+                "compare rtrim(column, ' ') in queries",
             ),
             other => self.note(
                 finding::COLLATION_NOT_CARRIED,
@@ -277,7 +288,8 @@ impl<'a> Builder<'a> {
                         .unwrap_or_else(|| format!("{}_check", self.table_names[number]));
                     let draft = &mut self.drafts[number];
                     let name = draft.constraints.reserve(&wanted);
-                    let check = switchback_proto::v1::CheckPlan { name, expression };
+                    let check =
+                        switchback_proto::v1::CheckPlan { name, expression, not_valid: false };
                     draft.plan.checks.push(check);
                 }
                 Err(reason) => self.warn(

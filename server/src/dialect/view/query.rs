@@ -140,7 +140,7 @@ fn united(left: Vec<Field>, right: &[Field], all: bool) -> Translated<Vec<Field>
     left.into_iter()
         .zip(right)
         .map(|(left, right)| {
-            if !all && !(is_binary(&left) && is_binary(right)) {
+            if !(all || is_binary(&left) && is_binary(right)) {
                 return Err("a set operation under another collation than BINARY".into());
             }
             match (left.kind, right.kind) {

@@ -1,0 +1,37 @@
+# One command interface for people and for CI. Works as root and as a normal user.
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.cache/buf/bin:$(HOME)/.cargo/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## What can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: build
+build: ## The service and the command line, for development.
+	@.ci/prerequisites
+	cargo build --workspace --locked
+
+.PHONY: release
+release: ## The same, optimised.
+	@.ci/prerequisites
+	cargo build --workspace --locked --release
+
+.PHONY: demo
+demo: build ## Moves a sample database to a private PostgreSQL and shows the result.
+	@target/debug/demo
+
+.PHONY: check
+check: ## Everything that must pass: formatting, lints, interface, tests.
+	@.ci/prerequisites lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	buf lint
+	cargo build --workspace --locked
+	cargo test --workspace --locked
+
+.PHONY: bench
+bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_ROWS and _TABLES.
+	cargo bench --locked -p switchback-tests --bench migrate

@@ -1,0 +1,156 @@
+//! What orchestrators and other services see: health, reflection, the configuration's checks.
+
+use switchback_proto::v1::{BackupRequest, CutoverRequest, ListBackupsRequest, RollbackRequest};
+use switchback_tests::{
+    cluster::PASSWORD,
+    fixtures::{damage, files},
+    rig::{Rig, directory, hash},
+    server::Server,
+};
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+use tonic_types::StatusExt;
+
+async fn rig() -> Rig {
+    Rig::of(damage::kinds).await
+}
+
+#[tokio::test]
+async fn health_has_every_name() {
+    let rig = rig().await;
+    for name in
+        ["", "switchback.v1.DatabaseService", "switchback.v1.OperationService", "database/default"]
+    {
+        rig.server.await_health(name, ServingStatus::Serving).await;
+    }
+    assert_eq!(rig.server.health("database/other").await, None);
+    rig.cli(&["health"]).await.expect(0);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn health_waits_for_the_source() {
+    let place = directory();
+    let source = place.path().join("source.db");
+    let rig = Rig::on(place, source).await;
+    rig.server.await_health("database/default", ServingStatus::NotServing).await;
+    rig.cli(&["health"]).await.expect(4);
+    drop(files::sound(&rig.source));
+    rig.server.await_health("database/default", ServingStatus::Serving).await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services() {
+    let rig = rig().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(rig.server.channel());
+    let answers = client.server_reflection_info(tokio_stream::iter([request])).await;
+    let answer = answers.expect("reflection").into_inner().next().await.expect("an answer");
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        answer.expect("an answer").message_response
+    else {
+        panic!("no list of services");
+    };
+    let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+    for name in
+        ["switchback.v1.DatabaseService", "switchback.v1.OperationService", "grpc.health.v1.Health"]
+    {
+        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_comes_later_is_unimplemented() {
+    let rig = rig().await;
+    let mut databases = rig.server.databases();
+    let statuses = [
+        databases.cutover(CutoverRequest::default()).await.map(|_| ()),
+        databases.rollback(RollbackRequest::default()).await.map(|_| ()),
+        databases.backup(BackupRequest::default()).await.map(|_| ()),
+        databases.list_backups(ListBackupsRequest::default()).await.map(|_| ()),
+    ];
+    for status in statuses {
+        let status = status.expect_err("not in this version");
+        assert_eq!(status.code(), Code::Unimplemented);
+        let info = status.get_details_error_info().expect("rich error");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("UNIMPLEMENTED", "switchback"));
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn the_effective_configuration_hides_secrets() {
+    let url = format!("postgres://owner:{PASSWORD}@127.0.0.1:5432/shop");
+    let ended = Server::run("/data/app.db".as_ref(), &url, &["--check-config"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    assert!(
+        ended.output.contains("/data/app.db") && ended.output.contains("shop"),
+        "{}",
+        ended.output
+    );
+    assert!(!ended.output.contains(PASSWORD), "the password is told");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_stops_the_start() {
+    let url = format!("postgres://owner:{PASSWORD}@127.0.0.1:5432/shop");
+    for (name, value) in [
+        ("SWITCHBACK_LISTEN", "0.0.0.0:50051"),
+        ("SWITCHBACK_LISTEN", "here"),
+        ("SWITCHBACK_ENGINE", "oracle"),
+        ("SWITCHBACK_LOG_FORMAT", "xml"),
+        ("SWITCHBACK_SQLITE", ""),
+        ("SWITCHBACK_CONFIG", "/nowhere/switchback.toml"),
+    ] {
+        let ended = Server::run_with("/data/app.db".as_ref(), &url, &[(name, value)]).await;
+        assert_eq!(ended.code, 64, "{name}={value}: {}", ended.output);
+        let named = ended.output.contains(name) || ended.output.contains(value);
+        assert!(named, "{name} is not named: {}", ended.output);
+        assert!(!ended.output.contains(PASSWORD), "the password is told");
+    }
+}
+
+#[tokio::test]
+async fn a_terminated_server_drains_and_ends_well() {
+    let mut rig = rig().await;
+    rig.cli(&["migrate"]).await.expect(0);
+    assert_eq!(rig.server.terminate().await.code(), Some(0));
+    assert!(rig.server.logs().contains("operation_id"), "{}", rig.server.logs());
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn several_databases_of_one_server() {
+    let first = rig().await;
+    let place = directory();
+    let source = place.path().join("second.db");
+    drop(files::sound(&source));
+    let second = Rig::on(place, source).await;
+    let config = first.directory.path().join("switchback.toml");
+    let text = format!(
+        "[databases.one]\nsqlite = {:?}\npostgres = {:?}\n[databases.two]\nsqlite = {:?}\npostgres = {:?}\n",
+        first.source, first.database.url, second.source, second.database.url
+    );
+    std::fs::write(&config, text).expect("written");
+    let server = Server::start_configured(&config).await;
+    let before = hash(&second.source);
+    for name in ["one", "two"] {
+        let run =
+            switchback_tests::cli::run(&server.endpoint(), &["--database", name, "migrate"]).await;
+        run.expect(0);
+        server.await_health(&format!("database/{name}"), ServingStatus::Serving).await;
+    }
+    assert_eq!(hash(&second.source), before);
+    first.finish().await;
+    second.finish().await;
+}
