@@ -74,6 +74,8 @@ pub struct StoredOperation {
     pub request: String,
     /// The resume record as JSON; empty for none.
     pub journal: String,
+    /// A caller has asked to cancel it.
+    pub cancel_requested: bool,
 }
 
 fn failed(error: sqlx::Error) -> Error {
@@ -98,13 +100,14 @@ fn failed(error: sqlx::Error) -> Error {
 }
 
 fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "operations".into(),
-        MigrationType::Simple,
-        include_str!("../../../migrations/control/0001_operations.sql").into_sql_str(),
-        false,
-    )])
+    let versions = [
+        ("operations", include_str!("../../../migrations/control/0001_operations.sql")),
+        ("cancel", include_str!("../../../migrations/control/0002_cancel.sql")),
+    ];
+    let migrations = (1..).zip(versions).map(|(version, (name, sql))| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 fn integer(value: u64) -> i64 {
@@ -300,9 +303,20 @@ impl ControlStore {
                 operation: operation(row)?,
                 request: row.try_get("request").map_err(failed)?,
                 journal: row.try_get("journal").map_err(failed)?,
+                cancel_requested: row.try_get("cancel_requested").map_err(failed)?,
             })
         });
         stored.collect()
+    }
+
+    /// Records that an operation is to be cancelled.
+    pub async fn request_cancel(&self, id: &str) -> Result<()> {
+        sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = ?")
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .map_err(failed)?;
+        Ok(())
     }
 
     /// Records which phase of an operation comes next and what it has settled, in one commit.

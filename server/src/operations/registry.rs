@@ -142,6 +142,14 @@ struct Running {
     announce: watch::Receiver<u64>,
 }
 
+/// What is known of an operation that begins to run: nothing, the first time.
+#[derive(Debug, Default)]
+struct Resumed {
+    /// Number of its newest event.
+    last: u64,
+    cancel: CancellationToken,
+}
+
 /// Every operation of the server.
 #[derive(Clone)]
 pub struct Operations {
@@ -205,7 +213,7 @@ impl Operations {
                 request: request.to_json()?,
             })
             .await?;
-        self.spawn(id.clone(), request, String::new(), 0);
+        self.spawn(id.clone(), request, String::new(), Resumed::default());
         Ok(id)
     }
 
@@ -225,19 +233,24 @@ impl Operations {
 
     /// Takes up the operations that were running when the server last stopped.
     pub async fn resume(&self) -> Result<()> {
-        for StoredOperation { operation, request, journal } in self.store.unfinished().await? {
+        for stored in self.store.unfinished().await? {
+            let StoredOperation { operation, request, journal, cancel_requested } = stored;
             let id = operation.operation_id.clone();
             let request = Request::from_json(operation.kind(), &request)?;
             tracing::info!(operation_id = id, kind = operation.kind().word(), "resuming operation");
-            self.spawn(id, request, journal, operation.last_sequence);
+            let cancel = CancellationToken::new();
+            if cancel_requested {
+                cancel.cancel();
+            }
+            self.spawn(id, request, journal, Resumed { last: operation.last_sequence, cancel });
         }
         Ok(())
     }
 
-    fn spawn(&self, id: String, request: Request, journal: String, last: u64) {
+    fn spawn(&self, id: String, request: Request, journal: String, resumed: Resumed) {
+        let Resumed { last, cancel } = resumed;
         let (announce, newest) = watch::channel(last);
         let log = EventLog::start(self.store.clone(), id.clone(), last, announce);
-        let cancel = CancellationToken::new();
         let database = request.database().to_owned();
         let kind = request.kind();
         self.running().insert(
@@ -287,6 +300,8 @@ impl Operations {
             return Err(Error::new(Reason::OperationEnded, format!("operation {id} has ended"))
                 .hint("only a running operation can be cancelled"));
         };
+        // First recorded, so that a restart does not go on with what was to stop.
+        self.store.request_cancel(id).await?;
         cancel.cancel();
         Ok(operation)
     }

@@ -169,3 +169,16 @@ async fn an_operation_goes_on_after_a_restart_with_rising_numbers() {
     assert_eq!(started.count(), 1);
     assert_eq!(state(&after), OperationState::Cancelled);
 }
+
+#[tokio::test]
+async fn a_cancel_outlives_the_server_that_took_it() {
+    let Fixture { operations, shutdown, directory } = fixture().await;
+    let id = operations.start(migrate("waits", "")).await.unwrap();
+    shutdown.cancel();
+    operations.drained().await;
+    ControlStore::open(directory.path()).await.unwrap().request_cancel(&id).await.unwrap();
+
+    let (operations, _shutdown) = open(&directory).await;
+    operations.resume().await.unwrap();
+    assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Cancelled);
+}
