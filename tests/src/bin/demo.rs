@@ -50,7 +50,7 @@ async fn main() {
 }
 
 const QUERIES: [&str; 5] = [
-    "SELECT column_name, data_type, is_nullable, is_identity, left(column_default, 40) AS "default"
+    "SELECT column_name, data_type, is_nullable, is_identity, left(column_default, 40) AS \"default\"
        FROM information_schema.columns
       WHERE table_schema = 'public' AND table_name = 'users' ORDER BY ordinal_position",
     "SELECT id, public_id, email, active, settings ->> 'theme' AS theme, created_at FROM users ORDER BY id LIMIT 3",
