@@ -10,6 +10,7 @@ use crate::db::postgres::masked;
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {:?}", self.listen.to_string())?;
+        writeln!(f, "insecure = {}", self.insecure)?;
         writeln!(f, "state_dir = {:?}", self.state_dir)?;
         writeln!(f, "log = {:?}", self.log)?;
         let format = match self.log_format {

@@ -22,12 +22,14 @@ const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
 /// Settings of the contract that this version does not have yet. To ignore one would be worse
 /// than to refuse it.
-const LATER: [&str; 5] = [
+const LATER: [&str; 7] = [
     "SWITCHBACK_TLS_CERT",
     "SWITCHBACK_TLS_KEY",
     "SWITCHBACK_TLS_CLIENT_CA",
     "SWITCHBACK_TOKENS",
     "SWITCHBACK_BACKUP_KEY",
+    "SWITCHBACK_STORE",
+    "SWITCHBACK_RESTORE_DIR",
 ];
 
 /// One thing that is wrong with the configuration.
@@ -55,6 +57,7 @@ pub fn load(
     let file = file.map_or_else(File::default, |text| loader.parse(text));
     let config = Config {
         listen: loader.listen(&file),
+        insecure: loader.insecure(&file),
         state_dir: loader
             .get("SWITCHBACK_STATE_DIR")
             .map(PathBuf::from)
@@ -110,8 +113,7 @@ impl<'a> Loader<'a> {
             );
             return SocketAddr::from(([127, 0, 0, 1], 50051));
         };
-        let insecure = file.insecure || self.get("SWITCHBACK_INSECURE") == Some("1");
-        if !address.ip().is_loopback() && !insecure {
+        if !address.ip().is_loopback() && !self.insecure(file) {
             self.problem(
                 "SWITCHBACK_LISTEN",
                 format!(
@@ -121,6 +123,10 @@ impl<'a> Loader<'a> {
             );
         }
         address
+    }
+
+    fn insecure(&self, file: &File) -> bool {
+        file.insecure || self.get("SWITCHBACK_INSECURE") == Some("1")
     }
 
     fn log_format(&mut self, file: &File, terminal: bool) -> LogFormat {
@@ -152,10 +158,12 @@ impl<'a> Loader<'a> {
             entry.sqlite = sqlite.map(PathBuf::from).or_else(|| entry.sqlite.take());
             entry.postgres = postgres.map(str::to_owned).or_else(|| entry.postgres.take());
         }
-        if let Some(engine) = engine {
-            for entry in from_file.values_mut() {
-                entry.engine = Some(engine.to_owned());
-            }
+        let pool_size = self.number("SWITCHBACK_POOL_SIZE");
+        let copy_workers = self.number("SWITCHBACK_COPY_WORKERS");
+        for entry in from_file.values_mut() {
+            entry.engine = engine.map(str::to_owned).or_else(|| entry.engine.take());
+            entry.pool_size = pool_size.or(entry.pool_size);
+            entry.copy_workers = copy_workers.or(entry.copy_workers);
         }
         let databases = from_file.into_iter();
         databases
@@ -220,6 +228,15 @@ impl<'a> Loader<'a> {
         }
     }
 
+    fn number(&mut self, name: &str) -> Option<u32> {
+        let text = self.get(name)?;
+        let number = text.parse().ok();
+        if number.is_none() {
+            self.problem(name, format!("{text:?} is no number"));
+        }
+        number
+    }
+
     fn at_least(&mut self, setting: &str, value: u32, least: u32) -> u32 {
         if value < least {
             self.problem(setting, format!("{value} is too few: at least {least}"));
@@ -255,12 +272,21 @@ mod tests {
             ("SWITCHBACK_ENGINE", "oracle"),
             ("SWITCHBACK_LOG_FORMAT", "xml"),
             ("SWITCHBACK_TOKENS", "/etc/tokens"),
+            ("SWITCHBACK_STORE", "file:///backups"),
+            ("SWITCHBACK_POOL_SIZE", "many"),
         ]);
         let problems = load(&wrong, None, true).unwrap_err();
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        for setting in
-            ["LISTEN", "ENGINE", "LOG_FORMAT", "TOKENS", "SWITCHBACK_SQLITE", "SWITCHBACK_POSTGRES"]
-        {
+        for setting in [
+            "LISTEN",
+            "ENGINE",
+            "LOG_FORMAT",
+            "TOKENS",
+            "STORE",
+            "POOL_SIZE",
+            "SWITCHBACK_SQLITE",
+            "SWITCHBACK_POSTGRES",
+        ] {
             assert!(text.iter().any(|problem| problem.contains(setting)), "{setting} in {text:?}");
         }
     }
@@ -277,12 +303,17 @@ mod tests {
             postgres = 'postgres://h/s'
             engine = 'sqlite'
         ";
-        let over = env(&[("SWITCHBACK_DATABASE", "app"), ("SWITCHBACK_SQLITE", "/b.db")]);
+        let over = env(&[
+            ("SWITCHBACK_DATABASE", "app"),
+            ("SWITCHBACK_SQLITE", "/b.db"),
+            ("SWITCHBACK_POOL_SIZE", "5"),
+        ]);
         let config = load(&over, Some(file), true).unwrap();
         assert_eq!(config.listen.port(), 7);
         assert_eq!(config.databases["app"].sqlite, PathBuf::from("/b.db"));
         assert_eq!(config.databases["app"].postgres.expose(), "postgres://h/a");
         assert_eq!(config.databases["shop"].engine, Some(Engine::Sqlite));
+        assert_eq!(config.databases["shop"].pool_size, 5);
     }
 
     #[test]

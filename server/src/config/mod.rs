@@ -14,6 +14,8 @@ use switchback_proto::v1::Engine;
 pub struct Config {
     /// Address of the gRPC server.
     pub listen: SocketAddr,
+    /// Plaintext is allowed on addresses other than loopback.
+    pub insecure: bool,
     /// Where the control database and scratch files are.
     pub state_dir: PathBuf,
     /// Filter of the log: `info`, `switchback_server=debug,info`.

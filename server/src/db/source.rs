@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, types::ValueRef};
 
 use crate::{
     dialect::value::Value,
@@ -30,9 +30,26 @@ pub fn open(path: &Path) -> Result<Connection> {
         ));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let log_left = has_log(path);
     let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
+    if log_left {
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(|error| explain(path, error))?;
+    }
     prepare(&connection).map_err(|error| explain(path, error))?;
     Ok(connection)
+}
+
+/// Whether there is a write-ahead log with something in it.
+///
+/// One that the application left stays as it is: the last connection to close would move it into
+/// the file, which is a write. Without one, SQLite removes on closing what it made on opening.
+pub(super) fn has_log(path: &Path) -> bool {
+    // SQLite keeps the log beside the file that a symbolic link leads to.
+    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -55,7 +72,7 @@ pub(crate) fn stand_in_for_collations(connection: &Connection) -> rusqlite::Resu
     })
 }
 
-fn missing(path: &Path, error: &std::io::Error) -> Error {
+pub(crate) fn missing(path: &Path, error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::NotFound {
         return Error::new(Reason::SourceMissing, format!("no SQLite file at {}", path.display()))
             .hint("check SWITCHBACK_SQLITE; the server must see the file under this path");

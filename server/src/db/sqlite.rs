@@ -1,12 +1,17 @@
 //! Pooled small questions to the source file, through sqlx. Rows are read by `db::source`.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use switchback_proto::v1::{EngineState, EngineStatus};
+
+use super::source::has_log;
 
 /// A question waits this long for a connection and for a lock; a health check asks every other
 /// second.
@@ -18,10 +23,14 @@ const CONNECTIONS: u32 = 2;
 /// An idle connection does not hold on to a file that its owner may want to move.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The pool over one source file. Nothing is opened before the first question.
+/// The pools over one source file. Nothing is opened before the first question.
 #[derive(Debug, Clone)]
 pub(super) struct SqlitePoolOfSource {
+    path: PathBuf,
     pool: SqlitePool,
+    /// For a file with a write-ahead log: what is read-only cannot move the log into the file
+    /// when it is closed. Without a log it would leave an empty one behind.
+    beside_log: SqlitePool,
 }
 
 impl SqlitePoolOfSource {
@@ -35,9 +44,16 @@ impl SqlitePoolOfSource {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
-            .idle_timeout(IDLE)
-            .connect_lazy_with(options);
-        Self { pool }
+            .idle_timeout(IDLE);
+        Self {
+            path: path.to_owned(),
+            beside_log: pool.clone().connect_lazy_with(options.clone().read_only(true)),
+            pool: pool.connect_lazy_with(options),
+        }
+    }
+
+    fn pool(&self) -> &SqlitePool {
+        if has_log(&self.path) { &self.beside_log } else { &self.pool }
     }
 
     /// Whether SQLite can read the file, and its version.
@@ -45,7 +61,7 @@ impl SqlitePoolOfSource {
         let asked = sqlx::query_as::<_, (String, i64)>(
             "SELECT sqlite_version(), (SELECT count(*) FROM sqlite_schema)",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool())
         .await;
         match asked {
             Ok((version, _)) => {
@@ -61,11 +77,12 @@ impl SqlitePoolOfSource {
 
     /// `PRAGMA user_version`; `None` where the file cannot be read.
     pub(super) async fn user_version(&self) -> Option<i64> {
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await.ok()
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(self.pool()).await.ok()
     }
 
     pub(super) async fn close(&self) {
         self.pool.close().await;
+        self.beside_log.close().await;
     }
 }
 

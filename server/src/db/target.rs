@@ -125,30 +125,19 @@ impl Target {
         Ok(rows.into_iter().find(|control| control.database == database))
     }
 
-    /// Records a migration where none is recorded; whether it is the one that is recorded now.
-    pub async fn claim(&self, control: &Control) -> Result<bool> {
-        let client = self.postgres.get().await?;
-        let sql = "INSERT INTO switchback.control (database, migration, format, phase, decision, \
-                     active, epoch, attempt, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                   ON CONFLICT (database) DO NOTHING";
-        client.execute(sql, &control.fields()).await.map_err(failed)?;
-        let recorded = controls(&*client).await?;
-        Ok(recorded.iter().any(|recorded| {
-            recorded.database == control.database && recorded.migration == control.migration
-        }))
-    }
-
-    /// Records the state of a database; `created_at` is set by the first record.
-    pub async fn write_control(&self, control: &Control) -> Result<()> {
+    /// Records the state of a database; `created_at` is set by the first record. False where
+    /// another migration is recorded, or this one is decided: then nothing is changed.
+    pub async fn write_control(&self, control: &Control) -> Result<bool> {
         let client = self.postgres.get().await?;
         let sql = "INSERT INTO switchback.control (database, migration, format, phase, decision, \
                      active, epoch, attempt, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                    ON CONFLICT (database) DO UPDATE SET (migration, format, phase, decision, \
                      active, epoch, attempt, plan) = (excluded.migration, excluded.format, \
                      excluded.phase, excluded.decision, excluded.active, excluded.epoch, \
-                     excluded.attempt, excluded.plan)";
-        client.execute(sql, &control.fields()).await.map_err(failed)?;
-        Ok(())
+                     excluded.attempt, excluded.plan) \
+                   WHERE control.migration = excluded.migration AND control.decision = 'none'";
+        let written = client.execute(sql, &control.fields()).await.map_err(failed)?;
+        Ok(written > 0)
     }
 }
 

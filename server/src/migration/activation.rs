@@ -28,7 +28,7 @@ pub(super) async fn admit(context: &Context<'_>, store: &ControlStore) -> Result
     }
     if control.migration == *context.id || ended(store, &control).await? {
         tracing::info!(migration = control.migration, "removing what an earlier migration left");
-        context.target.clean_up(name).await?;
+        context.target.clean_up(name, &control.migration).await?;
         return Ok(());
     }
     Err(Error::new(

@@ -1,12 +1,9 @@
 //! Making the target's tables and loading their rows, each step recorded where it is made.
 
-use switchback_proto::{
-    v1::{Disposition, Engine, MigrateRequest, Plan, ProgressEvent, TableReport},
-    words::Word,
-};
+use switchback_proto::v1::{Disposition, MigrateRequest, Plan, ProgressEvent, TableReport};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::Journal;
+use super::{journal::Journal, source_watch::unchanged_schema};
 use crate::{
     copy::{self, CopyJob, CopyProgress, RejectPolicy},
     db::{
@@ -46,7 +43,8 @@ impl Context<'_> {
 /// Records the migration in the target and makes its tables.
 pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
     context.target.install().await?;
-    claim(context, plan).await?;
+    write_record(context, plan, "installing").await?;
+    make_schema(context, plan).await?;
     let done = context.target.steps_done(context.name()).await?;
     let statements = ddl::statements(plan);
     let tables: Vec<&Statement> = statements
@@ -69,20 +67,11 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Records this migration in the target, unless it is recorded already; refuses another one's.
-async fn claim(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    if context.target.claim(&control(context, plan, "installing")?).await? {
-        return Ok(());
-    }
-    Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
-        .hint("let it finish, or use an empty database"))
-}
-
-/// What is recorded about this migration in the target.
-pub(super) fn control(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<Control> {
+/// Records this migration in the target; refuses where another one is recorded.
+pub(super) async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
     let plan = serde_json::to_string(plan)
         .map_err(|e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e))?;
-    Ok(Control {
+    let control = Control {
         database: context.name().clone(),
         migration: context.id.clone(),
         format: FORMAT,
@@ -93,22 +82,23 @@ pub(super) fn control(context: &Context<'_>, plan: &Plan, phase: &str) -> Result
         attempt: 0,
         plan,
         created_at: std::time::SystemTime::now(),
-    })
-}
-
-/// Removes everything that this migration made, and nothing that another one made.
-pub(super) async fn undo(context: &Context<'_>) -> Result<()> {
-    let recorded = context.target.read_control(context.name()).await?;
-    let foreign = recorded.is_some_and(|control| {
-        control.migration != *context.id || control.active == Engine::Postgres.word()
-    });
-    if foreign {
-        tracing::warn!("the target is another migration's: nothing is removed");
+    };
+    if context.target.write_control(&control).await? {
         return Ok(());
     }
-    let removed = context.target.clean_up(context.name()).await?;
-    tracing::info!(removed, "the target is clean again");
-    Ok(())
+    Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
+        .hint("let it finish, or use an empty database"))
+}
+
+/// Makes the schema that the plan names, where there is none.
+async fn make_schema(context: &Context<'_>, plan: &Plan) -> Result<()> {
+    let schema = &plan.target_schema;
+    if context.target.inspect(context.name(), schema).await?.schema_exists {
+        return Ok(());
+    }
+    let id = format!("schema:{schema}");
+    let step = Step { id: &id, made: Made::Schema(schema) };
+    context.target.make(context.name(), step, &ddl::create_schema(plan)).await
 }
 
 /// What cleaning up has to know of a statement.
@@ -126,6 +116,7 @@ pub(super) fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
 /// Copies every row, from wherever an earlier run stopped.
 pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
     let (plan, schema) = (journal.plan()?, journal.schema()?);
+    unchanged_schema(&context.database.source, schema).await?;
     let chosen = plan.choices.iter().any(|choice| choice.disposition() == Disposition::Reject);
     let job = CopyJob {
         source: &context.database.source,

@@ -25,6 +25,9 @@ use crate::{
 /// Longest wait between two attempts to reach PostgreSQL.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
+/// How often a full state directory is tried again.
+const FULL: Duration = Duration::from_secs(1);
+
 /// A server that is away for longer than this is not just restarting.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
@@ -86,7 +89,15 @@ impl<'a> Coordinator<'a> {
         let next = transition(phase, event)
             .map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
         journal.set_phase(next);
-        self.store.checkpoint(&self.run.id, next, &journal.to_json()?).await?;
+        let record = journal.to_json()?;
+        while let Err(error) = self.store.checkpoint(&self.run.id, next, &record).await {
+            // What was made is undone only by a phase that is recorded.
+            if error.reason() != Reason::StateFull {
+                return Err(error);
+            }
+            tracing::error!(%error, "the next phase could not be recorded yet");
+            tokio::time::sleep(FULL).await;
+        }
         self.run.log.phase(next);
         tracing::info!(phase = switchback_proto::words::Word::word(next), "phase");
         Ok(())
@@ -111,7 +122,7 @@ impl<'a> Coordinator<'a> {
             // Nothing is changed yet: whoever asks is better off with the answer.
             Phase::Idle | Phase::Planning => Duration::ZERO,
             Phase::Aborting => PATIENCE_UNDOING,
-            // What PostgreSQL has decided is known when it can be read, and not before.
+            // PostgreSQL may have decided already: only forward.
             Phase::CuttingOver => Duration::MAX,
             _ => PATIENCE,
         };
@@ -119,7 +130,7 @@ impl<'a> Coordinator<'a> {
         let mut away_since = None;
         loop {
             let error = match self.step(phase, journal).await {
-                Err(error) if error.is_retryable() => error,
+                Err(error) if error.is_retryable() || undecided(phase, &error) => error,
                 Err(error) if phase == Phase::Aborting => {
                     return Ok(self.leave_rest(&error, journal));
                 }
@@ -149,7 +160,7 @@ impl<'a> Coordinator<'a> {
             message: error.to_string(),
             retry_in_ms: millis(wait),
         });
-        let stop = if cancellable(phase) { &self.halt } else { &self.run.shutdown };
+        let stop = if finishes(phase) { &self.run.shutdown } else { &self.halt };
         tokio::select! {
             () = stop.cancelled() => Err(cancelled()),
             () = tokio::time::sleep(wait) => Ok(()),
@@ -172,7 +183,7 @@ impl<'a> Coordinator<'a> {
 
     async fn step(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
         let work = self.work(phase, journal);
-        if !cancellable(phase) {
+        if finishes(phase) {
             return work.await;
         }
         // The copy and the scans notice `halt` themselves; the rest is cut off here.
@@ -187,7 +198,7 @@ impl<'a> Coordinator<'a> {
     }
 
     async fn work(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
-        if cancellable(phase) && self.halt.is_cancelled() {
+        if !finishes(phase) && self.halt.is_cancelled() {
             return Err(cancelled());
         }
         let context = self.context();
@@ -218,7 +229,8 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Activated)
             }
             Phase::Aborting => {
-                build::undo(&context).await?;
+                let removed = self.target.clean_up(&self.run.database, &self.run.id).await?;
+                tracing::info!(removed, "the target is clean again");
                 Ok(Event::Undone)
             }
             other => Err(Error::new(Reason::Internal, format!("no work for {other:?}"))),
@@ -272,10 +284,15 @@ impl<'a> Coordinator<'a> {
     }
 }
 
-/// Whether a phase ends when the caller asks to stop. Undoing goes on, since that is why it is
-/// undone; and a decision that may have been made is not taken back.
-fn cancellable(phase: Phase) -> bool {
-    !matches!(phase, Phase::Aborting | Phase::CuttingOver)
+/// Undoing goes on when the caller has cancelled, which is why it is undone; and it is too late
+/// to cancel what PostgreSQL may have decided.
+fn finishes(phase: Phase) -> bool {
+    matches!(phase, Phase::Aborting | Phase::CuttingOver)
+}
+
+/// The decision may have been made and cannot be recorded here yet.
+fn undecided(phase: Phase, error: &Error) -> bool {
+    phase == Phase::CuttingOver && error.reason() != Reason::TargetInUse
 }
 
 fn backoff() -> impl Iterator<Item = Duration> {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use switchback_proto::v1::{Finding, Plan, Severity};
 
 use super::{
-    build::{Context, control, made},
+    build::{Context, made, write_record},
     journal::Journal,
     rehearsal::WITHOUT_IT,
 };
@@ -215,5 +215,5 @@ async fn analyze(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> 
 
 /// Records the plan as it was carried out.
 async fn write_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    context.target.write_control(&control(context, plan, "indexing")?).await
+    write_record(context, plan, "indexing").await
 }

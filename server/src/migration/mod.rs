@@ -8,6 +8,7 @@ mod journal;
 pub mod phase;
 mod planning;
 mod rehearsal;
+mod source_watch;
 mod validation;
 
 use std::{future::Future, pin::Pin, sync::Arc};

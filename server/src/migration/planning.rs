@@ -138,6 +138,12 @@ fn scan(
 /// Checks a plan that was reviewed and perhaps changed: against the schema, and each value
 /// against its column's codec.
 async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) -> Result<Plan> {
+    let name = &inputs.database.config.name;
+    if given.database != *name {
+        let message = format!("the plan is for the database {:?}, not {name:?}", given.database);
+        return Err(Error::new(Reason::InvalidPlan, message)
+            .hint("name that database, or make a plan for this one with `switchback plan`"));
+    }
     plan::check_plan(given, schema).map_err(|problems| {
         Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
             .hint("make a new one with `switchback plan --write FILE` and change that")

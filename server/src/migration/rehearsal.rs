@@ -62,6 +62,7 @@ async fn rehearse_group(
 ) -> Result<()> {
     let mut client = target.postgres().get().await?;
     let transaction = client.transaction().await.map_err(failed)?;
+    make_schema(&transaction, plan).await?;
     for table in tables {
         rehearse_table(&transaction, plan, table).await?;
     }
@@ -90,6 +91,18 @@ async fn rehearse_group(
         ddl::remove(plan, &step);
     }
     transaction.rollback().await.map_err(failed)
+}
+
+/// A plan may name a schema that is made with its tables.
+///
+/// `IF NOT EXISTS` asks for the right to make one although there is one.
+async fn make_schema(transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)";
+    let row = transaction.query_one(sql, &[&plan.target_schema]).await.map_err(failed)?;
+    if row.get(0) {
+        return Ok(());
+    }
+    transaction.batch_execute(&ddl::create_schema(plan)).await.map_err(failed)
 }
 
 fn rehearsed_later(step: &Statement, tables: &[String], whole: bool) -> bool {

@@ -5,10 +5,14 @@ use switchback_proto::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{build::Context, journal::Journal};
+use super::{
+    build::Context,
+    journal::Journal,
+    source_watch::{SourceWatch, unchanged_schema},
+};
 use crate::{
     census,
-    db::{Database, source::SourceFile, target::Target},
+    db::{Database, target::Target},
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
     task::blocking,
@@ -114,7 +118,9 @@ fn refuse_difference(report: &ValidateReport) -> Result<()> {
 /// Compares every byte at the end of a migration, and makes sure that nobody wrote to the source
 /// meanwhile.
 pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
-    let watch = SourceWatch::start(&context.database.source).await?;
+    let source = &context.database.source;
+    let watch = SourceWatch::start(source).await?;
+    unchanged_schema(source, journal.schema()?).await?;
     let job = ValidateJob {
         source: &context.database.source,
         schema: journal.schema()?,
@@ -133,40 +139,4 @@ pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Re
     journal.report.validation = Some(report);
     watch.unchanged().await?;
     refused
-}
-
-/// Notices every commit of another connection (`PRAGMA data_version`).
-struct SourceWatch {
-    source: SourceFile,
-    connection: rusqlite::Connection,
-    version: i64,
-}
-
-impl SourceWatch {
-    async fn start(source: &SourceFile) -> Result<Self> {
-        let source = source.clone();
-        blocking(move || {
-            let connection = source.open()?;
-            let version = data_version(&connection).map_err(|error| source.explain(error))?;
-            Ok(Self { source, connection, version })
-        })
-        .await
-    }
-
-    async fn unchanged(self) -> Result<()> {
-        blocking(move || {
-            let now = data_version(&self.connection).map_err(|error| self.source.explain(error))?;
-            if now == self.version {
-                return Ok(());
-            }
-            let message = "the source was written to while it was validated";
-            Err(Error::new(Reason::SourceChanged, message)
-                .hint("stop the applications that write to the SQLite file, then migrate again"))
-        })
-        .await
-    }
-}
-
-fn data_version(connection: &rusqlite::Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
 }

@@ -27,6 +27,9 @@ pub type Event = operation_event::Event;
 /// Fast enough to look alive, slow enough that a day of progress stays small.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often a full state directory is tried again.
+const FULL: Duration = Duration::from_secs(1);
+
 /// Events of one commit.
 const BATCH: usize = 256;
 
@@ -172,13 +175,18 @@ impl Writer {
         }
     }
 
+    /// Stores events; waits for space where the state directory is full.
     async fn store(&self, events: &mut Vec<(OperationEvent, bool)>) {
         if events.is_empty() {
             return;
         }
-        if let Err(error) = self.store.append_events(&self.operation_id, events).await {
-            // The work itself does not depend on its story; the result is stored or retried.
+        while let Err(error) = self.store.append_events(&self.operation_id, events).await {
+            // The work itself does not depend on its story.
             tracing::error!(operation_id = self.operation_id, %error, "events could not be stored");
+            if error.reason() != Reason::StateFull {
+                break;
+            }
+            tokio::time::sleep(FULL).await;
         }
         events.clear();
         self.announce.send_replace(self.last);
@@ -188,7 +196,14 @@ impl Writer {
         let state = result.state();
         let error = result.error.clone();
         let last = self.number(Event::Result(result));
-        self.store.end_operation(&self.operation_id, state, error.as_ref(), &last).await?;
+        let id = &self.operation_id;
+        while let Err(failed) = self.store.end_operation(id, state, error.as_ref(), &last).await {
+            if failed.reason() != Reason::StateFull {
+                return Err(failed);
+            }
+            tracing::error!(operation_id = id, error = %failed, "the end could not be stored yet");
+            tokio::time::sleep(FULL).await;
+        }
         self.announce.send_replace(self.last);
         Ok(())
     }

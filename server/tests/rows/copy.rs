@@ -286,11 +286,10 @@ async fn cleaning_up_leaves_nothing_and_takes_nothing_else() {
         plan: "{}".into(),
         created_at: std::time::SystemTime::UNIX_EPOCH,
     };
-    assert!(pair.target.claim(&control).await.unwrap());
-    assert!(pair.target.claim(&control).await.unwrap(), "claiming again changes nothing");
-    let other = Control { migration: "another".into(), ..control.clone() };
-    assert!(!pair.target.claim(&other).await.unwrap(), "it is claimed already");
-    pair.target.write_control(&control).await.unwrap();
+    assert!(pair.target.write_control(&control).await.unwrap());
+    let other = Control { migration: "other".into(), ..control.clone() };
+    assert!(!pair.target.write_control(&other).await.unwrap(), "the first one holds it");
+    assert_eq!(pair.target.clean_up("default", "other").await.unwrap(), 0, "not its own");
     let read = pair.target.read_control("default").await.unwrap().unwrap();
     assert_eq!((read.phase.as_str(), read.attempt), ("copying", 1));
     pair.target.install().await.unwrap();
@@ -305,17 +304,17 @@ async fn cleaning_up_leaves_nothing_and_takes_nothing_else() {
     assert_eq!(facts.controls.len(), 1);
     assert_eq!(pair.target.inspect("other", "").await.unwrap().relation_count, 10);
 
-    let error = pair.target.clean_up("default").await.unwrap_err();
+    let error = pair.target.clean_up("default", "m").await.unwrap_err();
     assert_eq!(error.reason(), Reason::TargetInUse, "{error}");
     pair.sql("DROP VIEW public.v").await;
-    assert_eq!(pair.target.clean_up("default").await.unwrap(), 9);
+    assert_eq!(pair.target.clean_up("default", "m").await.unwrap(), 9);
     let after = pair.target.inspect("default", "").await.unwrap();
     assert_eq!((after.relations, after.installed), (vec!["mine".to_owned()], false));
     assert_eq!(
         pair.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'switchback'").await,
         0
     );
-    assert_eq!(pair.target.clean_up("default").await.unwrap(), 0);
+    assert_eq!(pair.target.clean_up("default", "m").await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,9 +326,9 @@ async fn one_database_is_cleaned_up_beside_another() {
         let sql = format!("CREATE SCHEMA {name}");
         pair.target.make(name, Step { id: "schema", made }, &sql).await.unwrap();
     }
-    assert_eq!(pair.target.clean_up("a").await.unwrap(), 1);
+    assert_eq!(pair.target.clean_up("a", "m").await.unwrap(), 1);
     assert!(pair.target.steps_done("b").await.unwrap().contains("schema"));
     pair.sql("CREATE TABLE b.someone (a int)").await;
-    assert_eq!(pair.target.clean_up("b").await.unwrap(), 0, "someone lives in b by now");
+    assert_eq!(pair.target.clean_up("b", "m").await.unwrap(), 0, "someone lives in b by now");
     assert_eq!(pair.number("SELECT count(*) FROM b.someone").await, 0);
 }

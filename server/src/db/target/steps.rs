@@ -8,7 +8,7 @@ use super::{Target, installed_version, lock};
 use crate::{
     db::postgres::failed,
     dialect::ident::{qualified, quote},
-    error::Result,
+    error::{Error, Reason, Result},
 };
 
 /// Objects dropped in one transaction. Each takes a handful of locks (table, TOAST table,
@@ -86,11 +86,12 @@ impl Target {
         transaction.commit().await.map_err(failed)
     }
 
-    /// Drops everything that was made for a database, newest first, then what is recorded about
-    /// it, and the schema `switchback` when no other database uses it. Returns how many objects
-    /// were dropped. What Switchback did not record is never dropped: where such a thing depends
-    /// on an object of ours, that is an error, and the rest goes on when it is called again.
-    pub async fn clean_up(&self, database: &str) -> Result<u64> {
+    /// Drops everything that a migration made for a database, newest first, then what is recorded
+    /// about it, and the schema `switchback` when no other database uses it. Returns how many
+    /// objects were dropped. What Switchback did not record is never dropped: where such a thing
+    /// depends on an object of ours, that is an error, and the rest goes on when it is called
+    /// again. What another migration made is left alone, and so is the active engine.
+    pub async fn clean_up(&self, database: &str, migration: &str) -> Result<u64> {
         let mut client = self.postgres().get().await?;
         if installed_version(&*client).await?.is_none() {
             return Ok(0);
@@ -99,6 +100,9 @@ impl Target {
         loop {
             let transaction = client.transaction().await.map_err(failed)?;
             lock(&transaction).await?;
+            if !decide_to_abort(&transaction, database, migration).await? {
+                return Ok(removed);
+            }
             let (more, dropped) = drop_newest(&transaction, database).await?;
             removed += dropped;
             if !more {
@@ -121,6 +125,32 @@ pub async fn record(transaction: &Transaction<'_>, database: &str, step: Step<'_
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Records that a migration is undone, so that it cannot be activated any more; false where the
+/// record is another migration's.
+async fn decide_to_abort(
+    transaction: &Transaction<'_>,
+    database: &str,
+    migration: &str,
+) -> Result<bool> {
+    let sql = "UPDATE switchback.control SET decision = 'aborted' \
+               WHERE database = $1 AND migration = $2 AND active <> 'postgres'";
+    if transaction.execute(sql, &[&database, &migration]).await.map_err(failed)? > 0 {
+        return Ok(true);
+    }
+    let sql = "SELECT migration FROM switchback.control WHERE database = $1";
+    let recorded = transaction.query_opt(sql, &[&database]).await.map_err(failed)?;
+    match recorded.map(|row| row.get::<_, String>(0)) {
+        // It ended before it recorded itself.
+        None => Ok(true),
+        Some(other) if other != migration => Ok(false),
+        Some(_) => Err(Error::new(
+            Reason::AlreadyMigrated,
+            format!("PostgreSQL is the active engine of {database} already"),
+        )
+        .hint("applications may have written to it: nothing was removed")),
+    }
 }
 
 /// Drops the newest objects; whether there were any, and how many were dropped.

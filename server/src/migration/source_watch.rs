@@ -1,0 +1,126 @@
+//! Makes sure that the source is the one that was planned for, and that nobody writes to it.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use crate::{
+    census,
+    copy::reader::changed,
+    db::source::{SourceFile, missing},
+    dialect::schema::SourceSchema,
+    error::{Error, Reason, Result},
+    task::blocking,
+};
+
+/// Refuses a source whose schema is not the one that the plan was made from. It may have changed
+/// between two phases, or while the server was down.
+pub(super) async fn unchanged_schema(source: &SourceFile, planned: &SourceSchema) -> Result<()> {
+    let (source, planned) = (source.clone(), planned.fingerprint.clone());
+    blocking(move || {
+        let connection = source.open()?;
+        let now = census::schema::read(&connection, &source)?;
+        if now.fingerprint == planned { Ok(()) } else { Err(changed()) }
+    })
+    .await
+}
+
+/// Notices every commit of another connection (`PRAGMA data_version`), and that the path names
+/// another file by now.
+pub(super) struct SourceWatch {
+    source: SourceFile,
+    connection: rusqlite::Connection,
+    version: i64,
+    file: FileId,
+}
+
+impl SourceWatch {
+    pub(super) async fn start(source: &SourceFile) -> Result<Self> {
+        let source = source.clone();
+        blocking(move || {
+            let file = FileId::of(source.path())?;
+            let connection = source.open()?;
+            let version = data_version(&connection).map_err(|error| source.explain(error))?;
+            Ok(Self { source, connection, version, file })
+        })
+        .await
+    }
+
+    pub(super) async fn unchanged(self) -> Result<()> {
+        blocking(move || {
+            if FileId::of(self.source.path())? != self.file {
+                return Err(was("replaced"));
+            }
+            let now = data_version(&self.connection).map_err(|error| self.source.explain(error))?;
+            if now == self.version { Ok(()) } else { Err(was("written to")) }
+        })
+        .await
+    }
+}
+
+fn was(what: &str) -> Error {
+    Error::new(Reason::SourceChanged, format!("the source was {what} while it was validated"))
+        .hint("stop the applications that write to the SQLite file, then migrate again")
+}
+
+fn data_version(connection: &rusqlite::Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+/// Device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(path: &Path) -> Result<Self> {
+        let found = fs::metadata(path).map_err(|error| missing(path, &error))?;
+        Ok(Self(found.dev(), found.ino()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn sample() -> (tempfile::TempDir, SourceFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        (directory, SourceFile::new(path))
+    }
+
+    fn write(source: &SourceFile, sql: &str) {
+        Connection::open(source.path()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_happens_to_the_source_is_noticed() {
+        let (_directory, source) = sample();
+        SourceWatch::start(&source).await.unwrap().unchanged().await.unwrap();
+
+        let watch = SourceWatch::start(&source).await.unwrap();
+        write(&source, "INSERT INTO t VALUES (1)");
+        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+
+        let watch = SourceWatch::start(&source).await.unwrap();
+        let other = source.path().with_extension("other");
+        fs::copy(source.path(), &other).unwrap();
+        fs::rename(&other, source.path()).unwrap();
+        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+
+        let watch = SourceWatch::start(&source).await.unwrap();
+        fs::remove_file(source.path()).unwrap();
+        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceMissing);
+    }
+
+    #[tokio::test]
+    async fn another_schema_is_refused() {
+        let (_directory, source) = sample();
+        let planned = census::schema::read(&source.open().unwrap(), &source).unwrap();
+        write(&source, "INSERT INTO t VALUES (1); VACUUM");
+        unchanged_schema(&source, &planned).await.unwrap();
+        write(&source, "ALTER TABLE t ADD COLUMN b");
+        let error = unchanged_schema(&source, &planned).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::SourceChanged);
+    }
+}
