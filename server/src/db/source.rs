@@ -27,7 +27,8 @@ pub fn open(path: &Path) -> Result<Connection> {
         return Err(Error::new(
             Reason::SourceUnreadable,
             format!("{} is a directory, not a SQLite file", path.display()),
-        ));
+        )
+        .hint("check SWITCHBACK_SQLITE: it names the file itself"));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let log_left = has_log(path);
