@@ -228,6 +228,17 @@ fn expressions_that_postgresql_lacks_are_findings() {
 }
 
 #[test]
+fn a_generated_column_of_several_classes_is_copied() {
+    let plan = plan(
+        "CREATE TABLE t(a INTEGER, g AS (a - 9223372036854775807) STORED);\
+         INSERT INTO t(a) VALUES (1), (-5);",
+    );
+    assert_eq!(table(&plan, "t").columns[1].generated, "");
+    assert!(codes(&plan).contains(&"generated_not_translated"));
+    assert!(codes(&plan).contains(&"mixed_types"));
+}
+
+#[test]
 fn names_clash_neither_in_lower_case_nor_when_they_are_cut() {
     let long = "n".repeat(70);
     let options =

@@ -174,7 +174,8 @@ impl Translator<'_> {
         }
         let text = self.expr(text)?;
         let (kind, text) = match text.kind {
-            Kind::Blob => (Kind::Blob, text.sql),
+            // Of no bytes SQLite has no part, not even an empty one.
+            Kind::Blob => (Kind::Blob, format!("nullif({}, ''::bytea)", text.sql)),
             _ => (Kind::Text, self.text(&text)?),
         };
         Ok(Typed::new(kind, format!("substr({text}, {})", sql.join(", "))))

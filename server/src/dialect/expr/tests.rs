@@ -160,6 +160,11 @@ fn functions_are_exact_or_refused() {
 }
 
 #[test]
+fn a_part_of_an_empty_blob_is_null() {
+    assert_eq!(sql("substr(b, 1, 2)"), "substr(nullif(\"b\", ''::bytea), 1, 2)");
+}
+
+#[test]
 fn like_and_glob_know_ascii_case_only() {
     assert_eq!(check("t LIKE 'X%'"), "(lower(\"t\" COLLATE \"C\") LIKE 'x%' ESCAPE '')");
     assert_eq!(
