@@ -249,7 +249,8 @@ impl Translator<'_> {
         let value = self.expr(argument)?;
         match value.kind {
             Kind::Blob => {
-                let sql = format!("upper(encode({}, 'hex'))", value.sql);
+                // No digits for NULL, too.
+                let sql = format!("coalesce(upper(encode({}, 'hex')), '')", value.sql);
                 Ok(Typed::new(Kind::Text, sql))
             }
             kind => Err(format!("hex() of {}", kind.word())),
