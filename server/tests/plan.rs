@@ -228,6 +228,22 @@ fn expressions_that_postgresql_lacks_are_findings() {
 }
 
 #[test]
+fn a_foreign_key_that_ignores_case_is_told() {
+    let plan = plan(
+        "CREATE TABLE p(name TEXT COLLATE NOCASE PRIMARY KEY, code TEXT UNIQUE);\
+         CREATE TABLE c(id INTEGER PRIMARY KEY, p TEXT REFERENCES p, q TEXT REFERENCES p(code));",
+    );
+    assert_eq!(table(&plan, "c").foreign_keys.len(), 2);
+    let told: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == "collation_not_carried")
+        .map(|finding| finding.column.as_str())
+        .collect();
+    assert_eq!(told, ["p"]);
+}
+
+#[test]
 fn a_generated_column_of_several_classes_is_copied() {
     let plan = plan(
         "CREATE TABLE t(a INTEGER, g AS (a - 9223372036854775807) STORED);\

@@ -154,7 +154,8 @@ fn united(left: Vec<Field>, right: &[Field], all: bool) -> Translated<Vec<Field>
     left.into_iter()
         .zip(right)
         .map(|(left, right)| {
-            if !all && !(has_equality(&left) && has_equality(right)) {
+            let comparable = all || (has_equality(&left) && has_equality(right));
+            if !comparable {
                 return Err(
                     "a set operation of values that PostgreSQL compares in another way".into()
                 );
