@@ -247,9 +247,11 @@ fn a_foreign_key_that_ignores_case_is_told() {
 fn a_generated_column_of_several_classes_is_copied() {
     let plan = plan(
         "CREATE TABLE t(a INTEGER, g AS (a - 9223372036854775807) STORED);\
-         INSERT INTO t(a) VALUES (1), (-5);",
+         CREATE TABLE r(a REAL, g REAL AS (a * 2) STORED);\
+         INSERT INTO t(a) VALUES (1), (-5); INSERT INTO r(a) VALUES (1e308);",
     );
     assert_eq!(table(&plan, "t").columns[1].generated, "");
+    assert_eq!(table(&plan, "r").columns[1].generated, "");
     assert!(codes(&plan).contains(&"generated_not_translated"));
     assert!(codes(&plan).contains(&"mixed_types"));
 }

@@ -187,6 +187,13 @@ fn milliseconds_are_not_cut() {
 }
 
 #[test]
+fn a_cast_to_an_integer_has_bounds() {
+    let text = sql("CAST(r AS INTEGER)");
+    assert!(text.contains("ELSE trunc(\"r\")::bigint"), "{text}");
+    assert!(text.contains("\"r\" >= 9223372036854775807::double precision THEN"), "{text}");
+}
+
+#[test]
 fn hex_of_null_is_empty() {
     assert_eq!(sql("hex(b)"), "coalesce(upper(encode(\"b\", 'hex')), '')");
 }

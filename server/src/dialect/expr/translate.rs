@@ -114,7 +114,17 @@ impl<'a> Translator<'a> {
             (Affinity::Integer, Kind::Integer | Kind::Bool) => {
                 Typed::new(Kind::Integer, self.number(inner)?)
             }
-            (Affinity::Integer, Kind::Real | Kind::Number) => {
+            // What is larger becomes the largest in SQLite, and an error in PostgreSQL.
+            (Affinity::Integer, Kind::Real) => {
+                let real = &inner.sql;
+                let sql = format!(
+                    "(CASE WHEN {real} >= 9223372036854775807::double precision THEN \
+                     9223372036854775807 WHEN {real} <= (-9223372036854775807)::double precision \
+                     THEN '-9223372036854775808'::bigint ELSE trunc({real})::bigint END)"
+                );
+                Typed::new(Kind::Integer, sql)
+            }
+            (Affinity::Integer, Kind::Number) => {
                 Typed::new(Kind::Integer, format!("trunc({})::bigint", inner.sql))
             }
             (Affinity::Real, kind) if kind.is_numeric() => {

@@ -255,14 +255,16 @@ impl<'a> Builder<'a> {
         for (index, column) in draft.table.columns.iter().enumerate() {
             let Some(text) = &column.generated else { continue };
             let codec = draft.plan.columns[index].codec.parse::<Codec>();
-            let mixed = draft
+            let overflows = draft
                 .facts
                 .columns
                 .get(index)
-                .is_some_and(|facts| typemap::is_mixed(column, facts));
+                .is_some_and(|facts| facts.infinities > 0 || typemap::is_mixed(column, facts));
             let translated = match codec {
-                // An integer that does not fit becomes a REAL in SQLite, and an error here.
-                Ok(_) if mixed => Err("its values have several storage classes".to_owned()),
+                // What does not fit becomes a REAL or an infinity in SQLite, and an error here.
+                Ok(_) if overflows => {
+                    Err("its values have several storage classes, or some are infinite".to_owned())
+                }
                 Ok(codec) => value(text, &scope).and_then(|typed| generated(&typed, codec)),
                 Err(error) => Err(error.to_string()),
             };
