@@ -246,6 +246,22 @@ fn a_foreign_key_that_ignores_case_is_told() {
 }
 
 #[test]
+fn conflict_clauses_are_told_and_checks_that_overflow_stop_nothing() {
+    let plan = plan(
+        "CREATE TABLE t(a TEXT PRIMARY KEY ON CONFLICT REPLACE, n INTEGER CHECK (abs(n) >= 0));\
+         CREATE TABLE u(a TEXT UNIQUE ON CONFLICT ABORT); PRAGMA ignore_check_constraints = 1;\
+         INSERT INTO t VALUES ('a', -9223372036854775807 - 1);",
+    );
+    let told: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == "statement_not_read")
+        .map(|finding| finding.table.as_str())
+        .collect();
+    assert_eq!(told, ["t"]);
+}
+
+#[test]
 fn a_generated_column_of_several_classes_is_copied() {
     let plan = plan(
         "CREATE TABLE t(a INTEGER, g AS (a - 9223372036854775807) STORED);\
