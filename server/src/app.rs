@@ -68,6 +68,11 @@ async fn serve(config: Config) -> Result<()> {
         }
     };
     tokio::spawn(signalled);
+    let followed = {
+        let (set, stop) = (Arc::clone(&set), stop.clone());
+        async move { set.follow_decisions(&stop).await }
+    };
+    tokio::spawn(followed);
     let served = serve_grpc(listener, Arc::clone(&set), operations.clone(), stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");

@@ -29,6 +29,12 @@ impl Followed {
     pub(crate) fn print(&self, session: &mut Session) {
         if !session.output.is_json() {
             match &self.outcome.report {
+                // It failed before there was anything to tell of it.
+                Some(result_event::Report::Migrate(report))
+                    if self.outcome.error.is_some() && report.tables.is_empty() =>
+                {
+                    session.output.text(&findings_text(&self.findings));
+                }
                 Some(report) => print_report(&mut session.output, report),
                 None => session.output.text(&findings_text(&self.findings)),
             }

@@ -1,5 +1,7 @@
 //! The control database under the state directory: operations, their events, the active engines.
 
+mod events;
+
 use std::{path::Path, time::Duration};
 
 use sqlx::{
@@ -10,14 +12,16 @@ use sqlx::{
     },
 };
 use switchback_proto::{
-    v1::{Engine, Operation, OperationError, OperationEvent, OperationKind, OperationState, Phase},
-    words::{Word, word_of},
+    v1::{Engine, Operation, OperationError, OperationKind, OperationState, Phase},
+    words::Word,
 };
 
 use crate::{
     clock,
     error::{Error, Reason, Result},
 };
+
+pub use events::End;
 
 /// Writers of the control database are the event logs of a few operations.
 const CONNECTIONS: u32 = 4;
@@ -73,12 +77,24 @@ pub struct StoredOperation {
 }
 
 fn failed(error: sqlx::Error) -> Error {
-    let full =
-        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "13");
-    let reason = if full { Reason::StateFull } else { Reason::StateUnusable };
-    Error::new(reason, format!("the control database failed: {error}"))
-        .hint("check the space and the rights of the state directory (SWITCHBACK_STATE_DIR)")
-        .caused_by(error)
+    let code = error.as_database_error().and_then(|error| error.code());
+    let (reason, hint) = match code.as_deref() {
+        // SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where the log's index cannot grow.
+        Some("13" | "4874") => {
+            (Reason::StateFull, "free some space for the state directory (SWITCHBACK_STATE_DIR)")
+        }
+        // SQLITE_CORRUPT and SQLITE_NOTADB.
+        Some("11" | "26") => (
+            Reason::StateUnusable,
+            "control.db in the state directory is damaged: put a copy of it back, or set \
+             SWITCHBACK_STATE_DIR to an empty directory; PostgreSQL knows which engine is active",
+        ),
+        _ => (
+            Reason::StateUnusable,
+            "check the space and the rights of the state directory (SWITCHBACK_STATE_DIR)",
+        ),
+    };
+    Error::new(reason, format!("the control database failed: {error}")).hint(hint).caused_by(error)
 }
 
 fn migrations() -> Migrator {
@@ -299,87 +315,5 @@ impl ControlStore {
             .await
             .map_err(failed)?;
         Ok(())
-    }
-
-    /// Stores events, in one commit.
-    pub async fn append_events(&self, id: &str, events: &[(OperationEvent, bool)]) -> Result<()> {
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        for (event, transient) in events {
-            sqlx::query(
-                "INSERT INTO events (operation_id, sequence, transient, event) VALUES (?, ?, ?, ?)",
-            )
-            .bind(id)
-            .bind(integer(event.sequence))
-            .bind(transient)
-            .bind(prost::Message::encode_to_vec(event))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)
-    }
-
-    /// Events from a number on, in order.
-    pub async fn events(&self, id: &str, from: u64, limit: u32) -> Result<Vec<OperationEvent>> {
-        let rows = sqlx::query(
-            "SELECT event FROM events WHERE operation_id = ? AND sequence >= ? \
-             ORDER BY sequence LIMIT ?",
-        )
-        .bind(id)
-        .bind(integer(from))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
-        let decode = |row: &SqliteRow| {
-            let bytes: &[u8] = row.try_get("event").map_err(failed)?;
-            prost::Message::decode(bytes).map_err(|error| {
-                Error::new(Reason::StateUnusable, "the control database holds a broken event")
-                    .caused_by(error)
-            })
-        };
-        rows.iter().map(decode).collect()
-    }
-
-    /// Ends an operation: its state, its last event, and the removal of overtaken progress, in
-    /// one commit.
-    pub async fn end_operation(
-        &self,
-        id: &str,
-        state: OperationState,
-        error: Option<&OperationError>,
-        last: &OperationEvent,
-    ) -> Result<()> {
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        let none = OperationError::default();
-        let error = error.unwrap_or(&none);
-        sqlx::query(
-            "UPDATE operations SET state = ?, error_reason = ?, error_message = ?, \
-             error_hint = ?, ended_at = ? WHERE id = ?",
-        )
-        .bind(word_of::<OperationState>(state.into()))
-        .bind(&error.reason)
-        .bind(&error.message)
-        .bind(&error.hint)
-        .bind(clock::now_millis())
-        .bind(id)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        sqlx::query("DELETE FROM events WHERE operation_id = ? AND transient")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        sqlx::query(
-            "INSERT INTO events (operation_id, sequence, transient, event) VALUES (?, ?, 0, ?)",
-        )
-        .bind(id)
-        .bind(integer(last.sequence))
-        .bind(prost::Message::encode_to_vec(last))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
     }
 }

@@ -1,22 +1,30 @@
 //! The configured databases: their connections and their state.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use switchback_proto::{
-    v1::{self, Engine, EngineState, EngineStatus, OperationState, RollbackState, SchemaVersion},
+    v1::{
+        self, Engine, EngineState, EngineStatus, OperationState, Phase, RollbackState,
+        SchemaVersion,
+    },
     words::Word,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{ControlStore, DatabaseRecord},
     postgres::{PoolSettings, Postgres},
     source::SourceFile,
     sqlite::SqlitePoolOfSource,
+    target::Target,
 };
 use crate::{
     config::{Config, DatabaseConfig},
     error::{Error, Reason, Result},
 };
+
+/// How often PostgreSQL is asked which engine is active, while SQLite is taken for it.
+const FOLLOW: Duration = Duration::from_secs(5);
 
 /// One configured pair of engines.
 #[derive(Debug, Clone)]
@@ -92,6 +100,35 @@ impl DatabaseSet {
             }
         }
         Ok(())
+    }
+
+    /// Follows what PostgreSQL records, until `stop`: it is where the active engine is decided, and
+    /// this server's own record may be lost, or another server may have migrated.
+    pub async fn follow_decisions(&self, stop: &CancellationToken) {
+        let mut ticks = tokio::time::interval(FOLLOW);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            for (name, database) in &self.databases {
+                if let Err(error) = self.follow_decision(name, database).await {
+                    tracing::debug!(database = name, %error, "the target's record is unknown");
+                }
+            }
+        }
+    }
+
+    async fn follow_decision(&self, name: &str, database: &Database) -> Result<()> {
+        let known = self.store.database(name).await?;
+        if known.active == Engine::Postgres {
+            return Ok(());
+        }
+        let recorded = Target::new(database.postgres.clone()).read_control(name).await?;
+        let Some(recorded) = recorded.filter(|record| record.active == Engine::Postgres.word())
+        else {
+            return Ok(());
+        };
+        let epoch = u64::try_from(recorded.epoch).unwrap_or_default();
+        tracing::info!(database = name, epoch, "PostgreSQL is the active engine by its own record");
+        let record = DatabaseRecord { active: Engine::Postgres, epoch, phase: Phase::Finalized };
+        self.store.set_database(name, record).await
     }
 
     /// Whether the active engine of a database answers.

@@ -149,7 +149,9 @@ async fn lock(client: &impl GenericClient) -> Result<()> {
 
 /// Version of the control schema; `None` where there is none.
 async fn installed_version(client: &impl GenericClient) -> Result<Option<i32>> {
-    let exists = "SELECT to_regclass('switchback.schema_migrations') IS NOT NULL";
+    // Not to_regclass, which needs a right on the schema.
+    let exists = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                    WHERE n.nspname = 'switchback' AND c.relname = 'schema_migrations')";
     let exists: bool = client.query_one(exists, &[]).await.map_err(failed)?.get(0);
     if !exists {
         return Ok(None);

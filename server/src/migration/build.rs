@@ -38,6 +38,11 @@ impl Context<'_> {
     pub(super) fn name(&self) -> &String {
         &self.database.config.name
     }
+
+    /// Makes something in the target and records it.
+    pub(super) async fn make(&self, step: Step<'_>, sql: &str) -> Result<()> {
+        self.target.make(self.name(), step, sql, self.halt).await
+    }
 }
 
 /// Records the migration in the target and makes its tables.
@@ -56,7 +61,7 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
         let transaction = client.transaction().await.map_err(failed)?;
         for step in batch {
             transaction
-                .batch_execute(&step.sql)
+                .execute(&step.sql, &[])
                 .await
                 .map_err(failed)
                 .map_err(|error| error.at(format!("creating the table {}", step.table)))?;
@@ -98,7 +103,7 @@ async fn make_schema(context: &Context<'_>, plan: &Plan) -> Result<()> {
     }
     let id = format!("schema:{schema}");
     let step = Step { id: &id, made: Made::Schema(schema) };
-    context.target.make(context.name(), step, &ddl::create_schema(plan)).await
+    context.make(step, &ddl::create_schema(plan)).await
 }
 
 /// What cleaning up has to know of a statement.

@@ -26,7 +26,7 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// How often a full state directory is tried again.
-const FULL: Duration = Duration::from_secs(1);
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// A server that is away for longer than this is not just restarting.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -42,7 +42,6 @@ pub(super) struct Coordinator<'a> {
     request: MigrateRequest,
     run: Run,
     halt: CancellationToken,
-    started: Instant,
 }
 
 impl<'a> Coordinator<'a> {
@@ -54,7 +53,7 @@ impl<'a> Coordinator<'a> {
         halt: CancellationToken,
     ) -> Self {
         let target = Target::new(database.postgres.clone());
-        Self { database, store, target, request, run, halt, started: Instant::now() }
+        Self { database, store, target, request, run, halt }
     }
 
     /// Runs to the end; `None` where the server's shutdown cut it off.
@@ -78,8 +77,10 @@ impl<'a> Coordinator<'a> {
                 Err(_) if self.run.shutdown.is_cancelled() => return None,
                 Err(error) => self.give_up(error, &mut journal),
             };
-            if let Err(error) = self.enter(phase, event, &mut journal).await {
-                return Some(Outcome { report: None, error: Some(error) });
+            match self.enter(phase, event, &mut journal).await {
+                Ok(()) => {}
+                Err(_) if self.run.shutdown.is_cancelled() => return None,
+                Err(error) => return Some(Outcome { report: None, error: Some(error) }),
             }
         }
     }
@@ -91,12 +92,12 @@ impl<'a> Coordinator<'a> {
         journal.set_phase(next);
         let record = journal.to_json()?;
         while let Err(error) = self.store.checkpoint(&self.run.id, next, &record).await {
-            // What was made is undone only by a phase that is recorded.
-            if error.reason() != Reason::StateFull {
+            if self.run.shutdown.is_cancelled() {
                 return Err(error);
             }
+            // To end here would leave in the target what was made.
             tracing::error!(%error, "the next phase could not be recorded yet");
-            tokio::time::sleep(FULL).await;
+            tokio::time::sleep(RECORD_AGAIN).await;
         }
         self.run.log.phase(next);
         tracing::info!(phase = switchback_proto::words::Word::word(next), "phase");
@@ -280,7 +281,7 @@ impl<'a> Coordinator<'a> {
             Phase::Validating => seconds.validating += spent,
             _ => {}
         }
-        seconds.total = seconds.total.max(self.started.elapsed().as_secs_f64());
+        seconds.total += spent;
     }
 }
 

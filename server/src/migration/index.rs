@@ -24,9 +24,6 @@ use crate::{
     task::cancelled,
 };
 
-/// Room to sort for one index; PostgreSQL's default of 64 MB makes most builds spill.
-const MAINTENANCE_WORK_MEM: &str = "SET LOCAL maintenance_work_mem = '128MB'";
-
 /// Builds keys, indexes and constraints side by side, sets the sequences, makes the views.
 ///
 /// What is not essential and cannot be made becomes a finding and leaves the plan.
@@ -127,8 +124,7 @@ async fn build_one<'a>(
     if context.halt.is_cancelled() {
         return Err(cancelled());
     }
-    let sql = format!("{MAINTENANCE_WORK_MEM}; {}", step.sql);
-    match context.target.make(context.name(), made(plan, step), &sql).await {
+    match context.make(made(plan, step), &step.sql).await {
         Ok(()) => Ok(None),
         Err(error) if required(step.kind) || fatal(&error) => Err(error.at(&step.step)),
         Err(error) => Ok(Some((step, error))),
@@ -146,7 +142,7 @@ async fn holds_for_new_rows(
         return Ok(false);
     }
     let sql = format!("{} NOT VALID", step.sql);
-    match context.target.make(context.name(), made(plan, step), &sql).await {
+    match context.make(made(plan, step), &sql).await {
         Ok(()) => Ok(true),
         Err(error) if fatal(&error) => Err(error.at(&step.step)),
         Err(_) => Ok(false),
@@ -207,7 +203,7 @@ async fn analyze(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> 
         if !done.contains(&id) {
             let sql = format!("ANALYZE {}", qualified(&plan.target_schema, &table.target));
             let step = Step { id: &id, made: Made::Part };
-            context.target.make(context.name(), step, &sql).await?;
+            context.make(step, &sql).await?;
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use crate::{
         finding::{self, Place, finding},
         plan::{self, PlanInputs},
         schema::SourceSchema,
+        typemap,
     },
     error::{Error, Reason, Result},
     operations::EventLog,
@@ -56,7 +57,15 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
     };
     plan.findings.extend(in_the_way(&facts));
     if blockers(&plan).next().is_none() {
-        rehearsal::rehearse(&target, &mut plan, inputs.halt).await?;
+        let found = plan.findings.len();
+        let rehearsed = rehearsal::rehearse(&target, &mut plan, inputs.halt).await;
+        if inputs.given.is_some() {
+            // What was reviewed is carried out as it is, or not at all.
+            rehearsed.map_err(refused_plan)?;
+            refuse_refusals(&plan.findings[found..])?;
+        } else {
+            rehearsed?;
+        }
     }
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(Planned { plan, schema })
@@ -144,14 +153,10 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
         return Err(Error::new(Reason::InvalidPlan, message)
             .hint("name that database, or make a plan for this one with `switchback plan`"));
     }
-    plan::check_plan(given, schema).map_err(|problems| {
-        Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
-            .hint("make a new one with `switchback plan --write FILE` and change that")
-    })?;
+    plan::check_plan(given, schema).map_err(|problems| unfit(&problems))?;
     let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
     let (mut plan, schema) = (given.clone(), schema.clone());
-    // What was found about the target is found again.
-    plan.findings.retain(|found| found.code != finding::TARGET_NOT_EMPTY);
+    plan.findings.retain(|found| still_holds(found, given));
     plan.findings.extend(plan::left_out(&plan, &schema));
     blocking(move || {
         check_pages(&source)?;
@@ -161,6 +166,45 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
         Ok(plan)
     })
     .await
+}
+
+/// What was found about the target and about single values is found again: the plan may have been
+/// changed because of it. What was found about a table goes with the table.
+fn still_holds(found: &Finding, plan: &Plan) -> bool {
+    let found_again = found.code == finding::TARGET_NOT_EMPTY
+        || typemap::CHOICES.contains(&found.code.as_str()) && found.severity() > Severity::Note;
+    let planned = |name: &str| plan.tables.iter().any(|table| table.source == name);
+    let moot =
+        found.severity() == Severity::Blocker && !found.table.is_empty() && !planned(&found.table);
+    !found_again && !moot
+}
+
+fn unfit(problems: &[String]) -> Error {
+    Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
+        .hint("make a new one with `switchback plan --write FILE` and change that")
+}
+
+/// PostgreSQL does not take a table as the plan has it.
+fn refused_plan(error: Error) -> Error {
+    match error.reason() {
+        Reason::TargetFailed | Reason::ValueRefused => unfit(&[error.to_string()]),
+        _ => error,
+    }
+}
+
+/// PostgreSQL does not take an object as the plan has it.
+fn refuse_refusals(refusals: &[Finding]) -> Result<()> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let problems: Vec<String> = refusals
+        .iter()
+        .map(|refusal| match refusal.column.as_str() {
+            "" => format!("table {:?}: {}", refusal.table, refusal.message),
+            column => format!("table {:?}, column {column:?}: {}", refusal.table, refusal.message),
+        })
+        .collect();
+    Err(unfit(&problems))
 }
 
 fn in_the_way(facts: &TargetFacts) -> Option<Finding> {

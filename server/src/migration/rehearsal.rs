@@ -166,8 +166,9 @@ fn only_expression(table: &TablePlan, kept: usize) -> TablePlan {
 /// Runs a statement under a savepoint; returns why it was refused.
 async fn attempt(transaction: &Transaction<'_>, sql: &str) -> Result<Option<Error>> {
     transaction.batch_execute("SAVEPOINT attempt").await.map_err(failed)?;
-    match transaction.batch_execute(sql).await {
-        Ok(()) => {
+    // Prepared, so that what a plan holds can be one statement only.
+    match transaction.execute(sql, &[]).await {
+        Ok(_) => {
             transaction.batch_execute("RELEASE attempt").await.map_err(failed)?;
             Ok(None)
         }

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
+use rusqlite::{ErrorCode, MAIN_DB};
+
 use crate::{
     census,
     copy::reader::changed,
@@ -49,10 +51,28 @@ impl SourceWatch {
             if FileId::of(self.source.path())? != self.file {
                 return Err(was("replaced"));
             }
-            let now = data_version(&self.connection).map_err(|error| self.source.explain(error))?;
-            if now == self.version { Ok(()) } else { Err(was("written to")) }
+            if self.no_writer()? { Ok(()) } else { Err(was("written to")) }
         })
         .await
+    }
+
+    /// Nobody has written, and nobody has begun to.
+    fn no_writer(&self) -> Result<bool> {
+        let explain = |error| self.source.explain(error);
+        if self.connection.is_readonly(MAIN_DB).map_err(explain)? {
+            return Ok(data_version(&self.connection).map_err(explain)? == self.version);
+        }
+        // Takes the lock that one writer at a time has; it is not a write, but needs the right to.
+        self.connection.pragma_update(None, "query_only", false).map_err(explain)?;
+        match self.connection.execute_batch("BEGIN IMMEDIATE") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                return Ok(false);
+            }
+            begun => begun.map_err(explain)?,
+        }
+        let version = data_version(&self.connection);
+        self.connection.execute_batch("ROLLBACK").map_err(explain)?;
+        Ok(version.map_err(explain)? == self.version)
     }
 }
 
@@ -101,6 +121,13 @@ mod tests {
         let watch = SourceWatch::start(&source).await.unwrap();
         write(&source, "INSERT INTO t VALUES (1)");
         assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+
+        let watch = SourceWatch::start(&source).await.unwrap();
+        watch.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let writer = Connection::open(source.path()).unwrap();
+        writer.execute_batch("BEGIN; INSERT INTO t VALUES (2)").unwrap();
+        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+        drop(writer);
 
         let watch = SourceWatch::start(&source).await.unwrap();
         let other = source.path().with_extension("other");

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
-    db::control::ControlStore,
+    db::control::{ControlStore, End},
     error::{Error, Reason, Result},
 };
 
@@ -197,7 +197,8 @@ impl Writer {
         let error = result.error.clone();
         let last = self.number(Event::Result(result));
         let id = &self.operation_id;
-        while let Err(failed) = self.store.end_operation(id, state, error.as_ref(), &last).await {
+        let end = End { state, error: error.as_ref(), event: &last };
+        while let Err(failed) = self.store.end_operation(id, end).await {
             if failed.reason() != Reason::StateFull {
                 return Err(failed);
             }

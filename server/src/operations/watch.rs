@@ -1,7 +1,7 @@
 //! Reading an operation's events, those past and those to come.
 
 use futures_util::{Stream, stream};
-use switchback_proto::v1::{OperationEvent, operation_event::Event};
+use switchback_proto::v1::{OperationEvent, OperationState, operation_event::Event};
 use tokio::sync::watch;
 
 use crate::{db::control::ControlStore, error::Result};
@@ -58,10 +58,20 @@ impl Reader {
                         // An error means that the operation has ended: read once more.
                         let _ = announce.changed().await;
                     }
-                    _ => return Ok(None),
+                    _ => return self.result().await,
                 }
             }
             self.page = page.into_iter();
         }
+    }
+
+    /// The result, which ends the events of whoever asked for later ones too; `None` where the
+    /// operation goes on elsewhere.
+    async fn result(&mut self) -> Result<Option<OperationEvent>> {
+        self.ended = true;
+        let operation = self.store.operation(&self.id).await?;
+        let ended = operation.filter(|operation| operation.state() != OperationState::Running);
+        let Some(last) = ended.map(|operation| operation.last_sequence) else { return Ok(None) };
+        Ok(self.store.events(&self.id, last, 1).await?.pop())
     }
 }

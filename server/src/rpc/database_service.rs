@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, stream};
 use switchback_proto::v1::{self, database_service_server::DatabaseService};
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::{check, status_of};
 use crate::{
     db::DatabaseSet,
     error::{Error, Reason, Result},
@@ -15,8 +15,6 @@ use crate::{
 
 /// How often the state of a watched database is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-const MOST_DIFFERENCES: u32 = 1000;
 
 /// Serves `DatabaseService`.
 #[derive(Debug, Clone)]
@@ -52,37 +50,9 @@ impl Databases {
 }
 
 /// What the interface has and this version does not.
-fn later<T>(method: &str) -> Result<T, Status> {
+pub(super) fn later<T>(method: &str) -> Result<T, Status> {
     let message = format!("{method} is not in this version");
     Err(status_of(&Error::new(Reason::Unimplemented, message).hint("use a newer server")))
-}
-
-fn refuse(message: &str, hint: &str) -> Status {
-    status_of(&Error::new(Reason::InvalidRequest, message).hint(hint))
-}
-
-fn check_options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
-    let Some(options) = options else { return Ok(()) };
-    if options.schema_mode() == v1::SchemaMode::Existing {
-        return later("schema mode `existing`");
-    }
-    let unknown = options.choices.iter().find(|choice| {
-        choice.disposition() == v1::Disposition::Unspecified
-            || !crate::dialect::typemap::CHOICES.contains(&choice.code.as_str())
-    });
-    unknown.map_or(Ok(()), |choice| {
-        Err(refuse(
-            &format!("there is no choice for {:?}", choice.code),
-            "choices are CODE=fail|encode|reject for the codes that a plan's findings offer",
-        ))
-    })
-}
-
-fn check_migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
-    if request.cutover() == v1::CutoverMode::Manual {
-        return later("manual cutover");
-    }
-    check_options(request.options.as_ref())
 }
 
 #[tonic::async_trait]
@@ -104,7 +74,7 @@ impl DatabaseService for Databases {
         request: Request<v1::PlanRequest>,
     ) -> Result<Response<Self::PlanStream>, Status> {
         let request = request.into_inner();
-        check_options(request.options.as_ref())?;
+        check::plan(&request)?;
         let wrap = |event| v1::PlanResponse { event: Some(event) };
         self.start(operations::Request::Plan(request), wrap).await
     }
@@ -114,7 +84,7 @@ impl DatabaseService for Databases {
         request: Request<v1::MigrateRequest>,
     ) -> Result<Response<Self::MigrateStream>, Status> {
         let request = request.into_inner();
-        check_migrate(&request)?;
+        check::migrate(&request)?;
         let wrap = |event| v1::MigrateResponse { event: Some(event) };
         self.start(operations::Request::Migrate(Box::new(request)), wrap).await
     }
@@ -124,9 +94,7 @@ impl DatabaseService for Databases {
         request: Request<v1::ValidateRequest>,
     ) -> Result<Response<Self::ValidateStream>, Status> {
         let request = request.into_inner();
-        if request.max_differences > MOST_DIFFERENCES {
-            return Err(refuse("max_differences is too large", "the most is 1000"));
-        }
+        check::validate(&request)?;
         let wrap = |event| v1::ValidateResponse { event: Some(event) };
         self.start(operations::Request::Validate(request), wrap).await
     }

@@ -1,5 +1,6 @@
 //! The gRPC interface: thin adapters over operations and databases.
 
+mod check;
 mod database_service;
 mod health;
 mod operation_service;

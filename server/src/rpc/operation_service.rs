@@ -10,7 +10,7 @@ use switchback_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::{check, status_of};
 use crate::operations::Operations;
 
 const DEFAULT_PAGE: u32 = 50;
@@ -48,6 +48,7 @@ impl OperationService for OperationRpc {
         request: Request<ListOperationsRequest>,
     ) -> Result<Response<ListOperationsResponse>, Status> {
         let request = request.into_inner();
+        check::page_token(&request.page_token)?;
         let size = match request.page_size {
             0 => DEFAULT_PAGE,
             size => size.min(LARGEST_PAGE),

@@ -297,7 +297,7 @@ async fn cleaning_up_leaves_nothing_and_takes_nothing_else() {
     let key = Made::ForeignKey { schema: "public", table: "log", name: "log_n" };
     let sql = "ALTER TABLE public.log ADD CONSTRAINT log_n FOREIGN KEY (n) \
                REFERENCES public.person NOT VALID";
-    pair.target.make("default", Step { id: "fk:log_n", made: key }, sql).await.unwrap();
+    pair.make("default", Step { id: "fk:log_n", made: key }, sql).await;
     pair.sql("CREATE TABLE public.mine (a int); CREATE VIEW public.v AS TABLE public.log;").await;
     let facts = pair.target.inspect("default", "").await.unwrap();
     assert_eq!(facts.relations, ["mine", "v"], "ours are not in the way");
@@ -324,7 +324,7 @@ async fn one_database_is_cleaned_up_beside_another() {
     for name in ["a", "b"] {
         let made = Made::Schema(name);
         let sql = format!("CREATE SCHEMA {name}");
-        pair.target.make(name, Step { id: "schema", made }, &sql).await.unwrap();
+        pair.make(name, Step { id: "schema", made }, &sql).await;
     }
     assert_eq!(pair.target.clean_up("a", "m").await.unwrap(), 1);
     assert!(pair.target.steps_done("b").await.unwrap().contains("schema"));

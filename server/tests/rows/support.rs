@@ -30,6 +30,7 @@ use switchback_server::{
     },
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// Starts the server, waits until the tests' process is gone, and leaves nothing behind.
 const SCRIPT: &str = r#"
@@ -134,6 +135,10 @@ impl Pair {
         self.postgres.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
     }
 
+    pub(crate) async fn make(&self, database: &str, step: Step<'_>, sql: &str) {
+        self.target.make(database, step, sql, &CancellationToken::new()).await.unwrap();
+    }
+
     /// Makes the planned tables, with their primary keys.
     pub(crate) async fn make_tables(&self, plan: &Plan) {
         self.target.install().await.unwrap();
@@ -141,7 +146,7 @@ impl Pair {
             let made = Made::Table { schema: &plan.target_schema, name: &table.target };
             let id = format!("table:{}", table.target);
             let sql = create_table(&plan.target_schema, table);
-            self.target.make(&plan.database, Step { id: &id, made }, &sql).await.unwrap();
+            self.make(&plan.database, Step { id: &id, made }, &sql).await;
         }
     }
 }

@@ -153,7 +153,12 @@ impl Screen {
 
 /// `copying 60 %, 1 s left, 589,000 rows/s, 104.1 MB/s, 1,200,000 of 2,000,000 rows, 214.0 MB`
 fn plain(progress: &Progress) -> String {
-    format!("{} {}", progress.phase().word(), whole(progress))
+    format!("{} {}", label(progress.phase()), whole(progress))
+}
+
+/// Who begins to watch in the middle has not been told the phase.
+fn label(phase: Phase) -> String {
+    if phase == Phase::Unspecified { "running".to_owned() } else { phase.word() }
 }
 
 /// How far, how fast, how much.
@@ -218,7 +223,7 @@ impl Bars {
         self.clear();
         self.total = self.multi.add(ProgressBar::new_spinner());
         self.total.set_style(spinner());
-        self.total.set_prefix(name(&progress.phase().word()));
+        self.total.set_prefix(name(&label(progress.phase())));
         // So that a phase without progress, an index being built, is seen to live.
         self.total.enable_steady_tick(Duration::from_millis(120));
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio_postgres::{GenericClient, IsolationLevel};
 
-use super::{Control, Target, controls, installed_version};
+use super::{Control, Target, controls, installed_version, refuse_a_foreign_schema};
 use crate::{
     db::postgres::failed,
     error::{Error, Reason, Result},
@@ -109,6 +109,8 @@ impl Target {
         facts.installed = installed_version(&transaction).await?.is_some();
         if facts.installed {
             facts.controls = controls(&transaction).await?;
+        } else {
+            refuse_a_foreign_schema(&transaction).await?;
         }
         let names = relations(&transaction, database, &facts).await?;
         facts.relation_count = names.len().try_into().unwrap_or(u64::MAX);

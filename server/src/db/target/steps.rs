@@ -2,18 +2,23 @@
 
 use std::collections::HashSet;
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{Client, Transaction};
+use tokio_util::sync::CancellationToken;
 
 use super::{Target, installed_version, lock};
 use crate::{
     db::postgres::failed,
     dialect::ident::{qualified, quote},
     error::{Error, Reason, Result},
+    task::cancelled,
 };
 
 /// Objects dropped in one transaction. Each takes a handful of locks (table, TOAST table,
 /// indexes, sequence), and PostgreSQL's default lock table has room for some 6,400.
 const DROPS_A_TRANSACTION: i64 = 200;
+
+/// Room to sort for one index; PostgreSQL's default of 64 MB makes most builds spill.
+const MAINTENANCE_WORK_MEM: &str = "SET LOCAL maintenance_work_mem = '128MB'";
 
 /// An object that cleaning up has to drop by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +82,22 @@ impl Target {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Makes something and records it in one transaction. `sql` may be several statements.
-    pub async fn make(&self, database: &str, step: Step<'_>, sql: &str) -> Result<()> {
+    /// Makes something and records it in one transaction, unless `halt` comes first. `sql` is one
+    /// statement.
+    pub async fn make(
+        &self,
+        database: &str,
+        step: Step<'_>,
+        sql: &str,
+        halt: &CancellationToken,
+    ) -> Result<()> {
         let mut client = self.postgres().get().await?;
-        let transaction = client.transaction().await.map_err(failed)?;
-        transaction.batch_execute(sql).await.map_err(failed)?;
-        record(&transaction, database, step).await?;
-        transaction.commit().await.map_err(failed)
+        let made = halt.run_until_cancelled(make(&mut client, database, step, sql)).await;
+        if made.is_none() {
+            // Else the server would go on, and its locks would be in the way of undoing.
+            self.postgres().cancel(&client).await;
+        }
+        made.unwrap_or_else(|| Err(cancelled()))
     }
 
     /// Drops everything that a migration made for a database, newest first, then what is recorded
@@ -113,6 +127,15 @@ impl Target {
             transaction.commit().await.map_err(failed)?;
         }
     }
+}
+
+async fn make(client: &mut Client, database: &str, step: Step<'_>, sql: &str) -> Result<()> {
+    let transaction = client.transaction().await.map_err(failed)?;
+    transaction.batch_execute(MAINTENANCE_WORK_MEM).await.map_err(failed)?;
+    // Prepared, so that what a plan holds can be one statement only.
+    transaction.execute(sql, &[]).await.map_err(failed)?;
+    record(&transaction, database, step).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 /// Records a step in the transaction that does it.

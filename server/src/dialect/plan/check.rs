@@ -48,6 +48,10 @@ pub fn left_out(plan: &Plan, schema: &SourceSchema) -> Vec<Finding> {
         .collect()
 }
 
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST && !name.contains('\0')
+}
+
 struct Check {
     errors: Vec<String>,
 }
@@ -67,8 +71,14 @@ impl Check {
         if plan.source_fingerprint != schema.fingerprint {
             self.errors.push("the source's schema is not the one that was planned for".into());
         }
-        if plan.target_schema.is_empty() || plan.target_schema.len() > LONGEST {
+        if !is_name(&plan.target_schema) {
             self.errors.push("the target schema has no name that PostgreSQL can have".into());
+        }
+        // PostgreSQL keeps `pg_` for itself, and the other two have their own use.
+        if plan.target_schema.starts_with("pg_")
+            || ["switchback", "information_schema"].contains(&plan.target_schema.as_str())
+        {
+            self.errors.push(format!("the target schema cannot be {:?}", plan.target_schema));
         }
         let mut sources = HashSet::new();
         for table in &plan.tables {
@@ -88,7 +98,7 @@ impl Check {
             })
             .chain(plan.views.iter().map(|view| &view.target));
         for name in relations {
-            if name.is_empty() || name.len() > LONGEST {
+            if !is_name(name) {
                 self.errors.push(format!("{name:?} is no name that PostgreSQL can have"));
             }
             if !names.insert(name) {
@@ -121,7 +131,7 @@ impl Check {
             .map(|key| &key.name)
             .chain(table.checks.iter().map(|check| &check.name));
         for name in names {
-            if name.is_empty() || name.len() > LONGEST || !constraints.insert(name) {
+            if !is_name(name) || !constraints.insert(name) {
                 self.say(&table.source, &format!("{name:?} is no name for another constraint"));
             }
         }
@@ -134,7 +144,7 @@ impl Check {
         if !source.columns.iter().any(|other| other.name == column.source) {
             say(self, "the source has no such column".into());
         }
-        if column.target.is_empty() || column.target.len() > LONGEST {
+        if !is_name(&column.target) {
             say(self, format!("{:?} is no name that PostgreSQL can have", column.target));
         }
         match column.codec.parse::<Codec>() {

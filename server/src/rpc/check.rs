@@ -1,0 +1,119 @@
+//! What is wrong with a request by itself, before anything is looked at.
+//!
+//! A number that is no value of its enum comes from a newer client: to take it for the default
+//! would do something else than was asked.
+
+use switchback_proto::v1;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{database_service::later, status_of};
+use crate::{
+    dialect::typemap,
+    error::{Error, Reason},
+};
+
+const MOST_DIFFERENCES: u32 = 1000;
+
+/// A caller's own id: room for a UUID, a path or a hash.
+const LONGEST_REQUEST_ID: usize = 256;
+
+pub(super) fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    options(request.options.as_ref())
+}
+
+pub(super) fn migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    known("cutover", v1::CutoverMode::try_from(request.cutover))?;
+    if request.cutover() == v1::CutoverMode::Manual {
+        return later("manual cutover");
+    }
+    options(request.options.as_ref())
+}
+
+pub(super) fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    known("level", v1::ValidateLevel::try_from(request.level))?;
+    if request.max_differences > MOST_DIFFERENCES {
+        return Err(refuse("max_differences is too large", "the most is 1000"));
+    }
+    Ok(())
+}
+
+/// Page tokens are ids of operations.
+pub(super) fn page_token(token: &str) -> Result<(), Status> {
+    if token.is_empty() || Uuid::try_parse(token).is_ok() {
+        return Ok(());
+    }
+    Err(refuse("page_token is none of this server's", "give back next_page_token as it was"))
+}
+
+fn options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
+    let Some(options) = options else { return Ok(()) };
+    known("identifier_case", v1::IdentifierCase::try_from(options.identifier_case))?;
+    known("schema_mode", v1::SchemaMode::try_from(options.schema_mode))?;
+    if options.schema_mode() == v1::SchemaMode::Existing {
+        return later("schema mode `existing`");
+    }
+    let unknown = options.choices.iter().find(|choice| {
+        choice.disposition() == v1::Disposition::Unspecified
+            || !typemap::CHOICES.contains(&choice.code.as_str())
+    });
+    unknown.map_or(Ok(()), |choice| {
+        Err(refuse(
+            &format!("there is no choice for {:?}", choice.code),
+            "choices are CODE=fail|encode|reject for the codes that a plan's findings offer",
+        ))
+    })
+}
+
+fn request_id(id: &str) -> Result<(), Status> {
+    if id.len() <= LONGEST_REQUEST_ID {
+        return Ok(());
+    }
+    Err(refuse("request_id is too long", "the most is 256 bytes; a UUID will do"))
+}
+
+fn known<T, E>(field: &str, value: Result<T, E>) -> Result<(), Status> {
+    let unknown = |_| refuse(&format!("{field} has no such value"), "the server may be too old");
+    value.map(drop).map_err(unknown)
+}
+
+fn refuse(message: &str, hint: &str) -> Status {
+    status_of(&Error::new(Reason::InvalidRequest, message).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let options = |identifier_case, schema_mode| {
+            Some(v1::PlanOptions { identifier_case, schema_mode, ..v1::PlanOptions::default() })
+        };
+        for (case, mode) in [(99, 0), (0, 99)] {
+            let options = options(case, mode);
+            let request = v1::PlanRequest { options, ..v1::PlanRequest::default() };
+            assert_eq!(plan(&request).unwrap_err().code(), Code::InvalidArgument);
+        }
+        let request = v1::MigrateRequest { cutover: 99, ..v1::MigrateRequest::default() };
+        assert_eq!(migrate(&request).unwrap_err().code(), Code::InvalidArgument);
+        let request = v1::ValidateRequest { level: -1, ..v1::ValidateRequest::default() };
+        assert_eq!(validate(&request).unwrap_err().code(), Code::InvalidArgument);
+        assert!(migrate(&v1::MigrateRequest::default()).is_ok());
+        assert!(plan(&v1::PlanRequest::default()).is_ok());
+    }
+
+    #[test]
+    fn tokens_and_ids_are_of_a_kind() {
+        assert!(page_token("").is_ok());
+        assert!(page_token(&Uuid::now_v7().to_string()).is_ok());
+        assert!(page_token("garbage").is_err());
+        let request_id = "r".repeat(LONGEST_REQUEST_ID + 1);
+        assert!(plan(&v1::PlanRequest { request_id, ..v1::PlanRequest::default() }).is_err());
+    }
+}
