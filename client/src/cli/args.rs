@@ -258,8 +258,13 @@ pub(crate) enum OperationsCommand {
     #[command(after_help = "Examples:\n  switchback operations list --limit 5")]
     List {
         /// At most this many
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        limit: usize,
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 50,
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
+        limit: u32,
     },
     /// One operation as it is now
     #[command(after_help = "Examples:\n  switchback operations show ID --output json")]

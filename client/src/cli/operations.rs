@@ -20,7 +20,9 @@ use super::{
 
 pub(crate) async fn run(session: &mut Session, command: OperationsCommand) -> Result<Exit> {
     match command {
-        OperationsCommand::List { limit } => list(session, limit).await,
+        OperationsCommand::List { limit } => {
+            list(session, usize::try_from(limit).unwrap_or(usize::MAX)).await
+        }
         OperationsCommand::Show { operation_id } => {
             let operation = session.connect().await?.operation(operation_id).await?;
             show(session, &operation);
@@ -157,7 +159,8 @@ async fn cancel(session: &mut Session, operation_id: String, wait: bool) -> Resu
     let followed = follow(session, "", client.watch_operation(operation_id, from)).await?;
     match followed.outcome.state {
         OperationState::Cancelled => {
-            session.output.note("the operation was cancelled, and what it did is undone");
+            let hint = followed.outcome.error.as_ref().map_or("", Error::hint);
+            session.output.note(&format!("the operation was cancelled; {hint}"));
             Ok(Exit::Done)
         }
         OperationState::Succeeded => {

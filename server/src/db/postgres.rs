@@ -164,6 +164,14 @@ impl Connector {
             let client = self.inner.connect().await.map_err(|error| explain(&error))?;
             let set_up = session(self.settings.lock_timeout);
             client.batch_execute(&set_up).await.map_err(|error| explain(&error))?;
+            // Lets the server notice in the middle of a long statement that a client was killed,
+            // and let go of its locks. Before PostgreSQL 14, and on some systems, it cannot.
+            let notice = "SET client_connection_check_interval = '2s'";
+            if let Err(error) = client.batch_execute(notice).await
+                && error.as_db_error().is_none()
+            {
+                return Err(explain(&error));
+            }
             Ok(client)
         };
         timeout(self.settings.connect_timeout, attempt).await.unwrap_or_else(|_| {

@@ -172,12 +172,13 @@ impl<'a> Coordinator<'a> {
     fn leave_rest(&self, error: &Error, journal: &mut Journal) -> Event {
         tracing::error!(%error, "the target could not be cleaned");
         if let Some(failure) = &mut journal.failure {
-            failure.hint = format!(
-                "{}{}the target still holds what the migration made ({error}); \
-                 the next migration removes it first",
-                failure.hint,
-                if failure.hint.is_empty() { "" } else { "; " },
+            let rest = format!(
+                "the target still holds what the migration made ({error}); \
+                 the next migration removes it first"
             );
+            // A cancelled operation's own hint says that nothing is left.
+            let own = failure.reason != Reason::Cancelled.as_str() && !failure.hint.is_empty();
+            failure.hint = if own { format!("{}; {rest}", failure.hint) } else { rest };
         }
         Event::Undone
     }

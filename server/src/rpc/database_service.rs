@@ -139,7 +139,9 @@ impl DatabaseService for Databases {
                 watch,
             ))
         });
-        Ok(Response::new(Box::pin(states)))
+        // It would hold up a stop of the server for as long as the server lets it.
+        let stopping = self.operations.stopping().cancelled_owned();
+        Ok(Response::new(Box::pin(states.take_until(Box::pin(stopping)))))
     }
 
     async fn cutover(
