@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use switchback_proto::v1::Engine;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     Config, DatabaseConfig, LogFormat, Secret,
@@ -63,11 +64,7 @@ pub fn load(
             .map(PathBuf::from)
             .or_else(|| file.state_dir.clone())
             .unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
-        log: loader
-            .get("SWITCHBACK_LOG")
-            .map(str::to_owned)
-            .or_else(|| file.log.clone())
-            .unwrap_or_else(|| "info".into()),
+        log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
         databases: loader.databases(file.databases),
     };
@@ -127,6 +124,14 @@ impl<'a> Loader<'a> {
 
     fn insecure(&self, file: &File) -> bool {
         file.insecure || self.get("SWITCHBACK_INSECURE") == Some("1")
+    }
+
+    fn log(&mut self, file: &File) -> String {
+        let filter = self.get("SWITCHBACK_LOG").or(file.log.as_deref()).unwrap_or("info");
+        if let Err(error) = EnvFilter::try_new(filter) {
+            self.problem("SWITCHBACK_LOG", format!("{filter:?} is no filter: {error}"));
+        }
+        filter.to_owned()
     }
 
     fn log_format(&mut self, file: &File, terminal: bool) -> LogFormat {
@@ -274,6 +279,7 @@ mod tests {
             ("SWITCHBACK_TOKENS", "/etc/tokens"),
             ("SWITCHBACK_STORE", "file:///backups"),
             ("SWITCHBACK_POOL_SIZE", "many"),
+            ("SWITCHBACK_LOG", "(("),
         ]);
         let problems = load(&wrong, None, true).unwrap_err();
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -284,6 +290,7 @@ mod tests {
             "TOKENS",
             "STORE",
             "POOL_SIZE",
+            "SWITCHBACK_LOG:",
             "SWITCHBACK_SQLITE",
             "SWITCHBACK_POSTGRES",
         ] {

@@ -9,6 +9,7 @@ use switchback_proto::{
     },
     words::Word,
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +26,9 @@ use crate::{
 
 /// How often PostgreSQL is asked which engine is active, while SQLite is taken for it.
 const FOLLOW: Duration = Duration::from_secs(5);
+
+/// How long a start waits for PostgreSQL to confirm that it is the active engine.
+const EXPECT: Duration = Duration::from_secs(3);
 
 /// One configured pair of engines.
 #[derive(Debug, Clone)]
@@ -79,6 +83,10 @@ impl DatabaseSet {
     /// Refuses a record that contradicts what the deployment expects.
     pub async fn check_expectations(&self) -> Result<()> {
         for (name, database) in &self.databases {
+            if database.config.engine == Some(Engine::Postgres) {
+                // The record may be lost; without an answer it stays what it is.
+                let _ = timeout(EXPECT, self.follow_decision(name, database)).await;
+            }
             let record = self.store.database(name).await?;
             tracing::info!(
                 database = name,
