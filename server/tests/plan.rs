@@ -230,6 +230,51 @@ fn expressions_that_postgresql_lacks_are_findings() {
 }
 
 #[test]
+fn a_foreign_key_that_ignores_case_is_told() {
+    let plan = plan(
+        "CREATE TABLE p(name TEXT COLLATE NOCASE PRIMARY KEY, code TEXT UNIQUE);\
+         CREATE TABLE c(id INTEGER PRIMARY KEY, p TEXT REFERENCES p, q TEXT REFERENCES p(code));",
+    );
+    assert_eq!(table(&plan, "c").foreign_keys.len(), 2);
+    let told: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == "collation_not_carried")
+        .map(|finding| finding.column.as_str())
+        .collect();
+    assert_eq!(told, ["p"]);
+}
+
+#[test]
+fn conflict_clauses_are_told_and_checks_that_overflow_stop_nothing() {
+    let plan = plan(
+        "CREATE TABLE t(a TEXT PRIMARY KEY ON CONFLICT REPLACE, n INTEGER CHECK (abs(n) >= 0));\
+         CREATE TABLE u(a TEXT UNIQUE ON CONFLICT ABORT); PRAGMA ignore_check_constraints = 1;\
+         INSERT INTO t VALUES ('a', -9223372036854775807 - 1);",
+    );
+    let told: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == "statement_not_read")
+        .map(|finding| finding.table.as_str())
+        .collect();
+    assert_eq!(told, ["t"]);
+}
+
+#[test]
+fn a_generated_column_of_several_classes_is_copied() {
+    let plan = plan(
+        "CREATE TABLE t(a INTEGER, g AS (a - 9223372036854775807) STORED);\
+         CREATE TABLE r(a REAL, g REAL AS (a * 2) STORED);\
+         INSERT INTO t(a) VALUES (1), (-5); INSERT INTO r(a) VALUES (1e308);",
+    );
+    assert_eq!(table(&plan, "t").columns[1].generated, "");
+    assert_eq!(table(&plan, "r").columns[1].generated, "");
+    assert!(codes(&plan).contains(&"generated_not_translated"));
+    assert!(codes(&plan).contains(&"mixed_types"));
+}
+
+#[test]
 fn names_clash_neither_in_lower_case_nor_when_they_are_cut() {
     let long = "n".repeat(70);
     let options =

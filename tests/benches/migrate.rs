@@ -244,6 +244,9 @@ fn print(result: &Value) {
         println!("\n{name}: {rows} rows, {:.0} MB", number(&part["bytes"]) / 1e6);
         println!("{:32} {:>9} {:>12}", "", "seconds", "rows/s");
         let line = |what: &str, value: &Value| {
+            if value.is_null() {
+                return;
+            }
             let seconds = number(value);
             println!("{what:32} {seconds:>9.2} {:>12.0}", rows / seconds);
         };
@@ -256,11 +259,13 @@ fn print(result: &Value) {
         line("psql copy, then key", &part["ceiling"]["copy_with_index_s"]);
         line("pgloader", &part["pgloader_s"]);
         let copy = number(&part["copy_with_index_s"]);
-        println!(
-            "copy with index / ceiling        {:>9.2}",
-            copy / number(&part["ceiling"]["copy_with_index_s"])
-        );
-        println!("pgloader / copy with index       {:>9.2}", number(&part["pgloader_s"]) / copy);
+        let ratio = |what: &str, ratio: f64| {
+            if ratio.is_finite() {
+                println!("{what:32} {ratio:>9.2}");
+            }
+        };
+        ratio("copy with index / ceiling", copy / number(&part["ceiling"]["copy_with_index_s"]));
+        ratio("pgloader / copy with index", number(&part["pgloader_s"]) / copy);
         println!(
             "peak memory of the server, MB    {:>9.1}",
             number(&part["peak_rss_mb"]["after_validate"])

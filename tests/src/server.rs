@@ -194,10 +194,17 @@ impl Server {
         self.settings.push((name.into(), value.into()));
     }
 
-    /// Fails where a secret stands in the log.
+    /// Fails where a secret stands in the log or in what the server keeps.
     pub fn assert_no_secrets(&self) {
-        let secret = &self.secret;
-        assert!(secret.is_empty() || !self.logs().contains(secret), "the log holds the password");
+        if self.secret.is_empty() {
+            return;
+        }
+        assert!(!self.logs().contains(&self.secret), "the log holds the password");
+        for entry in fs::read_dir(self.state()).into_iter().flatten().flatten() {
+            let bytes = fs::read(entry.path()).unwrap_or_default();
+            let found = bytes.windows(self.secret.len()).any(|w| w == self.secret.as_bytes());
+            assert!(!found, "{} holds the password", entry.path().display());
+        }
     }
 
     fn spawn(&self, arguments: &[&str]) -> io::Result<Child> {

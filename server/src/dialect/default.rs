@@ -41,6 +41,17 @@ pub(crate) fn translate(text: &str, target: Target<'_>) -> Translated<Option<Str
     of_typed(&translator.expr(&expr)?, target).map(Some)
 }
 
+/// Whether a boolean default is translated by what it means: SQLite stores a value that is not of
+/// the form of the others, such as `'t'` among 0 and 1.
+pub(crate) fn is_reinterpreted(text: &str, target: Target<'_>) -> bool {
+    let value = parse_expression(text).ok().and_then(|expr| constant_value(&expr));
+    matches!(target.codec, Codec::Bool(_))
+        && value.is_some_and(|value| {
+            let stored = stored(value, target.affinity);
+            target.codec.encode(stored.as_value(), &mut Vec::new()).is_err()
+        })
+}
+
 /// The value of a literal; a bare word is a string where a default is wanted.
 fn constant_value(expr: &Expr) -> Option<OwnedValue> {
     use sqlparser::ast::Value;
@@ -112,6 +123,8 @@ fn stored(value: OwnedValue, affinity: Affinity) -> OwnedValue {
         }
         #[expect(clippy::cast_precision_loss, reason = "as SQLite stores it")]
         (Affinity::Real, OwnedValue::Integer(value)) => OwnedValue::Real(value as f64),
+        // It is kept as an integer in the file, which has one zero only.
+        (Affinity::Real, OwnedValue::Real(0.0)) => OwnedValue::Real(0.0),
         (Affinity::Integer | Affinity::Numeric, OwnedValue::Real(value)) => {
             stored_as_integer(value).map_or(OwnedValue::Real(value), OwnedValue::Integer)
         }
@@ -260,6 +273,8 @@ mod tests {
             ("'42'", Affinity::Integer, "integer", "bigint", "42"),
             ("-1", Affinity::Integer, "integer", "bigint", "(-1)"),
             ("0", Affinity::Real, "real", "double precision", "0.0::double precision"),
+            ("-0.0", Affinity::Real, "real", "double precision", "0.0::double precision"),
+            ("-0.0", Affinity::Blob, "real", "double precision", "'-0.0'::double precision"),
             ("5", Affinity::Text, "text", "text", "'5'"),
             ("\"isbn\"", Affinity::Text, "text", "text", "'isbn'"),
             ("word", Affinity::Text, "text", "text", "'word'"),
@@ -274,6 +289,22 @@ mod tests {
             assert_eq!(found, Ok(Some(expected.to_owned())), "{text} as {codec}");
         }
         assert_eq!(of("NULL", Affinity::Text, "text", "text"), Ok(None));
+    }
+
+    #[test]
+    fn booleans_of_another_form_are_told() {
+        let told = |text, codec: &str| {
+            let codec = codec.parse().unwrap();
+            is_reinterpreted(text, Target { affinity: Affinity::Numeric, codec, pg_type: "" })
+        };
+        assert!(told("'t'", "bool:01"));
+        assert!(told("1", "bool:t-f"));
+        assert!(told("\"0\"", "bool:t-f"));
+        assert!(!told("'1'", "bool:01"));
+        assert!(!told("true", "bool:01"));
+        assert!(!told("'f'", "bool:t-f"));
+        assert!(!told("NULL", "bool:t-f"));
+        assert!(!told("'x'", "text"));
     }
 
     #[test]

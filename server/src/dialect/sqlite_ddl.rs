@@ -22,6 +22,8 @@ pub(crate) struct TableText {
     pub foreign_keys: Vec<ForeignKeyText>,
     pub checks: Vec<Check>,
     pub autoincrement: bool,
+    /// It says what to do instead of failing when a row violates a constraint.
+    pub resolves_conflicts: bool,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -72,6 +74,9 @@ pub(crate) fn read_table(sql: &str, columns: usize) -> Result<TableText, String>
         }
     }
     walk.constraints(&mut table, None)?;
+    table.resolves_conflicts = lexemes.windows(3).any(|words| {
+        is_word(&words[0], "ON") && is_word(&words[1], "CONFLICT") && !is_word(&words[2], "ABORT")
+    });
     if !walk.is_at(&Token::RParen) {
         return Err("its column list has no end".into());
     }

@@ -96,7 +96,7 @@ async fn a_watcher_sees_every_event_in_order_and_then_the_result() {
     let result = seen.last().unwrap().sequence;
     let again = events(&operations, &id, result).await;
     assert_eq!(again.len(), 1);
-    // The result ends every stream.
+    // Whoever asks for later events than there are gets the result, too.
     assert_eq!(events(&operations, &id, result + 1).await, again);
     let operation = operations.get(&id).await.unwrap();
     assert_eq!(operation.state(), OperationState::Succeeded);

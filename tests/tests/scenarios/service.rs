@@ -10,10 +10,6 @@ use switchback_tests::{
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_reflection::pb::v1::{
-    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-};
 use tonic_types::StatusExt;
 
 async fn rig() -> Rig {
@@ -45,29 +41,50 @@ async fn health_waits_for_the_source() {
     rig.finish().await;
 }
 
+/// In both versions of reflection: grpcurl asks for the older one.
 #[tokio::test]
 async fn reflection_lists_the_services() {
     let rig = rig().await;
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut client = ServerReflectionClient::new(rig.server.channel());
-    let answers = client.server_reflection_info(tokio_stream::iter([request])).await;
-    let answer = answers.expect("reflection").into_inner().next().await.expect("an answer");
-    let Some(MessageResponse::ListServicesResponse(list)) =
-        answer.expect("an answer").message_response
-    else {
-        panic!("no list of services");
-    };
-    let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
-    for name in
-        ["switchback.v1.DatabaseService", "switchback.v1.OperationService", "grpc.health.v1.Health"]
-    {
-        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    let lists = [services_v1(&rig).await, services_v1alpha(&rig).await];
+    for names in lists {
+        for name in [
+            "switchback.v1.DatabaseService",
+            "switchback.v1.OperationService",
+            "grpc.health.v1.Health",
+        ] {
+            assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+        }
     }
     rig.finish().await;
 }
+
+macro_rules! services {
+    ($function:ident, $version:ident) => {
+        async fn $function(rig: &Rig) -> Vec<String> {
+            use tonic_reflection::pb::$version::{
+                ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+                server_reflection_request::MessageRequest,
+                server_reflection_response::MessageResponse,
+            };
+            let request = ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let mut client = ServerReflectionClient::new(rig.server.channel());
+            let answers = client.server_reflection_info(tokio_stream::iter([request])).await;
+            let answer = answers.expect("reflection").into_inner().next().await;
+            match answer.expect("an answer").expect("an answer").message_response {
+                Some(MessageResponse::ListServicesResponse(list)) => {
+                    list.service.into_iter().map(|service| service.name).collect()
+                }
+                other => panic!("no list of services: {other:?}"),
+            }
+        }
+    };
+}
+
+services!(services_v1, v1);
+services!(services_v1alpha, v1alpha);
 
 #[tokio::test]
 async fn what_comes_later_is_unimplemented() {

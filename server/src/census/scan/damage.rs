@@ -87,4 +87,19 @@ mod tests {
         let other = Connection::open(file.path()).unwrap();
         assert_eq!(quick_check(&other), Ok(Vec::new()));
     }
+
+    #[test]
+    fn a_check_that_overflows_does_not_end_the_search() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        Connection::open(file.path())
+            .unwrap()
+            .execute_batch(
+                "CREATE TABLE t(n INTEGER CHECK (abs(n) >= 0));\
+                 PRAGMA ignore_check_constraints = 1;\
+                 INSERT INTO t VALUES (-9223372036854775807 - 1);",
+            )
+            .unwrap();
+        let connection = crate::db::source::open(file.path()).unwrap();
+        assert_eq!(quick_check(&connection), Ok(Vec::new()));
+    }
 }

@@ -33,6 +33,11 @@ pub(super) fn read(
         ));
         TableText::default()
     });
+    if text.resolves_conflicts {
+        table.unread.push(
+            "ON CONFLICT clauses of constraints: a row that violates one is an error".to_owned(),
+        );
+    }
     table.primary_key = primary_key(&infos);
     table.columns = infos
         .into_iter()

@@ -1,6 +1,6 @@
 //! SQLite's aggregate functions (SQLite manual, "Built-in Aggregate Functions").
 
-use super::{Kind, Translated, Translator, Typed, function::Call};
+use super::{super::codec::Codec, Kind, Translated, Translator, Typed, function::Call};
 
 impl Translator<'_> {
     /// The call as an aggregate; none if it is another function.
@@ -28,6 +28,9 @@ impl Translator<'_> {
         let value = self.expr(argument)?;
         if call.distinct && value.collation.as_deref().is_some_and(|name| name != "BINARY") {
             return Err("DISTINCT under another collation than BINARY".into());
+        }
+        if call.distinct && value.kind == Kind::Coded(Codec::Tagged) {
+            return Err("DISTINCT values of several classes".into());
         }
         let apply = |name: &str, sql: &str| format!("{name}({distinct}{sql}){filter}");
         let typed = match call.name.as_str() {
@@ -64,7 +67,6 @@ impl Translator<'_> {
         value: &Typed,
         apply: impl Fn(&str, &str) -> String,
     ) -> Translated<Typed> {
-        use super::super::codec::Codec;
         let sql = match value.kind {
             Kind::Integer | Kind::Real | Kind::Number => value.sql.clone(),
             Kind::Bool => {

@@ -5,7 +5,7 @@ use sqlparser::ast::Expr;
 
 use super::{
     super::{
-        codec::{BoolForm, Clock, Codec, Separator, UuidForm},
+        codec::{BoolForm, Clock, Codec, EXACT_INTEGERS, Separator, UuidForm},
         ident::literal,
         schema::Affinity,
         value::Value,
@@ -50,6 +50,8 @@ impl Translator<'_> {
             (Kind::Null, _) | (_, Kind::Null) | (Kind::Blob, Kind::Blob) => plain(),
             // Equality of two booleans is no matter of numbers.
             (Kind::Bool, Kind::Bool) if !ordered => plain(),
+            (Kind::Integer, _) if is_beyond_integers(right) => Err(inexact()),
+            (_, Kind::Integer) if is_beyond_integers(left) => Err(inexact()),
             (a, b) if a.is_numeric() && b.is_numeric() => {
                 Ok((self.number(left)?, self.number(right)?))
             }
@@ -163,6 +165,17 @@ impl Translator<'_> {
         };
         Ok(Typed::new(Kind::Bool, sql))
     }
+}
+
+/// A real literal that several integers become when PostgreSQL compares them as doubles.
+fn is_beyond_integers(typed: &Typed) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a power of two")]
+    let limit = EXACT_INTEGERS as f64;
+    matches!(typed.literal, Some(Literal::Real(value)) if value.abs() >= limit && value.is_finite())
+}
+
+fn inexact() -> String {
+    "PostgreSQL compares an integer with so large a real inexactly".into()
 }
 
 /// Whether the text may become a number because the column beside it has numeric affinity: a

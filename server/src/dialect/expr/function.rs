@@ -173,11 +173,12 @@ impl Translator<'_> {
             }
         }
         let text = self.expr(text)?;
-        if text.kind == Kind::Blob {
-            return Err("substr() of a blob, which is NULL for an empty one".into());
-        }
-        let text = self.text(&text)?;
-        Ok(Typed::new(Kind::Text, format!("substr({text}, {})", sql.join(", "))))
+        let (kind, text) = match text.kind {
+            // Of no bytes SQLite has no part, not even an empty one.
+            Kind::Blob => (Kind::Blob, format!("nullif({}, ''::bytea)", text.sql)),
+            _ => (Kind::Text, self.text(&text)?),
+        };
+        Ok(Typed::new(kind, format!("substr({text}, {})", sql.join(", "))))
     }
 
     fn unified(&self, name: &str, arguments: &[&Expr]) -> Translated<Typed> {
@@ -248,6 +249,7 @@ impl Translator<'_> {
         let value = self.expr(argument)?;
         match value.kind {
             Kind::Blob => {
+                // No digits for NULL, too.
                 let sql = format!("coalesce(upper(encode({}, 'hex')), '')", value.sql);
                 Ok(Typed::new(Kind::Text, sql))
             }

@@ -4,7 +4,10 @@ use jiff::civil::DateTime;
 use sqlparser::ast::Expr;
 
 use super::{
-    super::{codec::Codec, ident::literal},
+    super::{
+        codec::{Clock, Codec},
+        ident::literal,
+    },
     Kind, Translated, Translator, Typed,
     scope::Literal,
 };
@@ -31,6 +34,9 @@ impl Translator<'_> {
             }
             _ => return Ok(None),
         };
+        if format.contains("%f") {
+            self.milliseconds(arguments)?;
+        }
         let base = self.base(arguments)?;
         let typed = match base {
             Base::Constant(moment) => Typed::text_literal(&constant(&format, moment)?),
@@ -45,6 +51,19 @@ impl Translator<'_> {
         }
         let whole = typed.sql.strip_suffix("::text").ok_or("unixepoch() of a constant")?;
         Ok(Some(Typed::new(Kind::Integer, whole)))
+    }
+
+    /// SQLite rounds to milliseconds, and PostgreSQL cuts off what is finer.
+    fn milliseconds(&self, arguments: &[&Expr]) -> Translated<()> {
+        let Some(argument) = arguments.first() else { return Ok(()) };
+        match self.expr(argument)?.kind {
+            Kind::Coded(Codec::Timestamp(_, clock) | Codec::TimestampTz(_, clock, _))
+                if !matches!(clock, Clock::Minutes | Clock::Fixed(0..=3)) =>
+            {
+                Err("strftime() with %f of a time that is finer than milliseconds".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn base(&self, arguments: &[&Expr]) -> Translated<Base> {

@@ -168,6 +168,50 @@ fn functions_are_exact_or_refused() {
 }
 
 #[test]
+fn integers_are_not_rounded_to_doubles() {
+    for text in ["coalesce(r, i)", "CASE WHEN i THEN i ELSE r END", "coalesce(r, 9007199254740993)"]
+    {
+        assert!(value(text, &scope(Purity::Stable)).is_err(), "{text}");
+    }
+    assert!(value("coalesce(r, 0)", &scope(Purity::Stable)).is_ok());
+    assert!(refused("i = 9223372036854775807.0").contains("inexactly"));
+    assert!(refused("1e300 > i").contains("inexactly"));
+    assert_eq!(check("i > 1.5"), "(\"i\" > 1.5::double precision)");
+}
+
+#[test]
+fn milliseconds_are_not_cut() {
+    let mut fine = scope(Purity::Stable);
+    fine.relations[0].fields.push(field(
+        "us",
+        "timestamp:space:6",
+        "timestamp",
+        Affinity::Numeric,
+        "BINARY",
+    ));
+    assert!(value("strftime('%f', us)", &fine).is_err());
+    assert!(value("strftime('%S', us)", &fine).is_ok());
+    assert!(value("strftime('%f', ts)", &fine).is_ok());
+}
+
+#[test]
+fn a_cast_to_an_integer_has_bounds() {
+    let text = sql("CAST(r AS INTEGER)");
+    assert!(text.contains("ELSE trunc(\"r\")::bigint"), "{text}");
+    assert!(text.contains("\"r\" >= 9223372036854775808 THEN 9223372036854775807"), "{text}");
+}
+
+#[test]
+fn hex_of_null_is_empty() {
+    assert_eq!(sql("hex(b)"), "coalesce(upper(encode(\"b\", 'hex')), '')");
+}
+
+#[test]
+fn a_part_of_an_empty_blob_is_null() {
+    assert_eq!(sql("substr(b, 1, 2)"), "substr(nullif(\"b\", ''::bytea), 1, 2)");
+}
+
+#[test]
 fn like_and_glob_know_ascii_case_only() {
     assert_eq!(check("t LIKE 'X%'"), "(lower(\"t\" COLLATE \"C\") LIKE 'x%' ESCAPE '')");
     assert_eq!(

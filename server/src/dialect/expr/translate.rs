@@ -3,7 +3,7 @@
 use sqlparser::ast::{CaseWhen, CastKind, DataType, Expr, Ident, Query, Value};
 
 use super::{
-    super::{ident::literal, schema::Affinity, view},
+    super::{codec::EXACT_INTEGERS, ident::literal, schema::Affinity, view},
     Kind, Scope, Translated, Typed,
     scope::Literal,
 };
@@ -269,6 +269,9 @@ impl<'a> Translator<'a> {
         if all.iter().all(|typed| typed.kind.is_numeric() || typed.kind == Kind::Null) {
             let whole = kinds.all(|typed| matches!(typed.kind, Kind::Integer | Kind::Bool))
                 && matches!(first.kind, Kind::Integer | Kind::Bool);
+            if !whole && all.iter().any(is_wide) {
+                return Err("integers among reals: a double does not hold them all".into());
+            }
             let sql = all
                 .iter()
                 .map(|typed| if whole { self.number(typed) } else { self.double(typed) })
@@ -286,6 +289,13 @@ impl<'a> Translator<'a> {
             _ => Err("its values are of different classes".into()),
         }
     }
+}
+
+/// An integer that a double may not hold.
+fn is_wide(typed: &Typed) -> bool {
+    let exact = -EXACT_INTEGERS..=EXACT_INTEGERS;
+    typed.kind == Kind::Integer
+        && !matches!(typed.literal, Some(Literal::Integer(value)) if exact.contains(&value))
 }
 
 fn number(digits: &str) -> Translated<Typed> {

@@ -131,9 +131,31 @@ impl Builder<'_> {
                 "VALIDATE CONSTRAINT when the rejected rows have been dealt with",
             );
         }
+        self.report_folded(number, index);
         let draft = &mut self.drafts[number];
         plan.name = draft.constraints.reserve(&plan.name);
         draft.plan.foreign_keys.push(plan);
+    }
+
+    /// SQLite looks a parent up by the collation of the parent's column.
+    fn report_folded(&mut self, number: usize, index: usize) {
+        let table = self.drafts[number].table;
+        let key = &table.foreign_keys[index];
+        let Ok((parent, columns)) = resolve(self.inputs.schema, key) else { return };
+        let parent = self.drafts[parent].table;
+        let mut collations =
+            columns.iter().map(|column| parent.columns[*column].collation.as_str());
+        let Some(collation) = collations.find(|collation| *collation != "BINARY") else { return };
+        self.note(
+            finding::COLLATION_NOT_CARRIED,
+            Place::column(&table.name, &child_columns(table, key)),
+            format!(
+                "the foreign key finds its parent in {:?} under the collation {collation} in \
+                 SQLite, and by the very same text in PostgreSQL",
+                parent.name
+            ),
+            "write the key exactly as the parent has it",
+        );
     }
 
     fn report_orphans(&mut self, number: usize, index: usize, orphans: &OrphanCount) {

@@ -232,7 +232,18 @@ impl<'a> Builder<'a> {
             pg_type: &decision.pg_type,
         };
         match default::translate(text, target) {
-            Ok(sql) => sql.unwrap_or_default(),
+            Ok(sql) => {
+                if default::is_reinterpreted(text, target) {
+                    self.note(
+                        finding::DEFAULT_NOT_TRANSLATED,
+                        Place::column(&table.name, &column.name),
+                        "the DEFAULT is taken for the boolean that it means; SQLite itself stores \
+                         it in another form than the values have",
+                        "correct the declaration in the source, or the default in the plan",
+                    );
+                }
+                sql.unwrap_or_default()
+            }
             Err(reason) => {
                 self.warn(
                     finding::DEFAULT_NOT_TRANSLATED,
@@ -255,7 +266,16 @@ impl<'a> Builder<'a> {
         for (index, column) in draft.table.columns.iter().enumerate() {
             let Some(text) = &column.generated else { continue };
             let codec = draft.plan.columns[index].codec.parse::<Codec>();
+            let overflows = draft
+                .facts
+                .columns
+                .get(index)
+                .is_some_and(|facts| facts.infinities > 0 || typemap::is_mixed(column, facts));
             let translated = match codec {
+                // What does not fit becomes a REAL or an infinity in SQLite, and an error here.
+                Ok(_) if overflows => {
+                    Err("its values have several storage classes, or some are infinite".to_owned())
+                }
                 Ok(codec) => value(text, &scope).and_then(|typed| generated(&typed, codec)),
                 Err(error) => Err(error.to_string()),
             };

@@ -89,7 +89,7 @@ impl From<'_> {
             let (Some(one), Some(other)) = (one, other) else {
                 return Err(format!("USING a column that is not there: {:?}", name.value));
             };
-            if one.kind != other.kind || !super::is_binary(one) {
+            if one.kind != other.kind || !super::has_equality(one) {
                 return Err(format!("USING a column of two types: {:?}", name.value));
             }
             tests.push(format!("{} = {}", one.sql, other.sql));

@@ -7,7 +7,8 @@ mod select;
 
 pub(crate) use self::query::{QuerySql, translate_query};
 use super::{
-    expr::{Field, Relation, Translated},
+    codec::Codec,
+    expr::{Field, Kind, Relation, Translated},
     schema::View,
     sqlite::parse_query,
     sqlite_ddl,
@@ -58,9 +59,14 @@ pub(crate) fn translate(view: &View, catalog: &Catalog) -> Translated<QuerySql> 
     Ok(translated)
 }
 
-/// A field of a result: what names it from outside is its quoted name.
-fn is_binary(field: &Field) -> bool {
-    field.kind != super::expr::Kind::Text || field.collation == "BINARY"
+/// Whether PostgreSQL takes the same values of the column for equal as SQLite does.
+fn has_equality(field: &Field) -> bool {
+    match field.kind {
+        Kind::Text => field.collation == "BINARY",
+        // 5 and 5.0 are equal, and `i:5` and `r:5.0` are not.
+        Kind::Coded(Codec::Tagged) => false,
+        _ => true,
+    }
 }
 
 #[cfg(test)]

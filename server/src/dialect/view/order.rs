@@ -5,7 +5,10 @@ use sqlparser::ast::{
 };
 
 use super::{
-    super::expr::{Field, Kind, Scope, Translated, Translator, Typed},
+    super::{
+        codec::Codec,
+        expr::{Field, Kind, Scope, Translated, Translator, Typed},
+    },
     select::position,
 };
 
@@ -83,6 +86,9 @@ pub(super) fn by_expression(
 }
 
 fn sorted(typed: &Typed, distinct: bool) -> Translated<String> {
+    if let Kind::Coded(Codec::Tagged | Codec::Escaped) = typed.kind {
+        return Err("ORDER BY values that are encoded".into());
+    }
     if typed.kind != Kind::Text || distinct {
         return Ok(match typed.literal {
             // A bare number would name a column.

@@ -1,13 +1,13 @@
 //! A query with its WITH, its set operations, its ORDER BY and LIMIT.
 
-use sqlparser::ast::{Cte, Query, SetExpr, SetOperator, SetQuantifier, With};
+use sqlparser::ast::{Cte, Distinct, Query, SetExpr, SetOperator, SetQuantifier, With};
 
 use super::{
     super::{
         expr::{Field, Kind, Relation, Scope, Translated},
         ident::quote,
     },
-    Catalog, is_binary, order,
+    Catalog, has_equality, order,
     select::select,
 };
 
@@ -52,10 +52,24 @@ pub(crate) fn translate_query(
         }
     };
     if let Some(limit) = &query.limit_clause {
+        if query.order_by.is_some() && is_sorted_by_columns(&query.body) {
+            let text = |field: &Field| matches!(field.kind, Kind::Text | Kind::Coded(_));
+            if translated.fields.iter().any(text) {
+                return Err("a LIMIT behind text that is sorted by PostgreSQL's collation".into());
+            }
+        }
         translated.sql += &order::limit(limit)?;
     }
     translated.sql = with + &translated.sql;
     Ok(translated)
+}
+
+/// PostgreSQL sorts these results by their columns as they are, not by another expression.
+fn is_sorted_by_columns(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => matches!(select.distinct, Some(Distinct::Distinct)),
+        _ => true,
+    }
 }
 
 fn common_tables(
@@ -140,8 +154,11 @@ fn united(left: Vec<Field>, right: &[Field], all: bool) -> Translated<Vec<Field>
     left.into_iter()
         .zip(right)
         .map(|(left, right)| {
-            if !(all || is_binary(&left) && is_binary(right)) {
-                return Err("a set operation under another collation than BINARY".into());
+            let comparable = all || (has_equality(&left) && has_equality(right));
+            if !comparable {
+                return Err(
+                    "a set operation of values that PostgreSQL compares in another way".into()
+                );
             }
             match (left.kind, right.kind) {
                 (a, b) if a == b => Ok(left),

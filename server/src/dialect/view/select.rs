@@ -12,7 +12,7 @@ use super::{
     },
     Catalog, QuerySql,
     from::from,
-    is_binary, order,
+    has_equality, order,
 };
 
 /// Translates a SELECT with the ORDER BY behind it.
@@ -39,8 +39,8 @@ pub(super) fn select(
     };
     let items = projection(&select.projection, &scope)?;
     let fields: Vec<Field> = items.iter().map(|(name, typed)| field(name, typed)).collect();
-    if distinct && !fields.iter().all(is_binary) {
-        return Err("DISTINCT under another collation than BINARY".into());
+    if distinct && !fields.iter().all(has_equality) {
+        return Err("DISTINCT of values that PostgreSQL compares in another way".into());
     }
     scope.aliases = items.clone();
     let list: Vec<String> =
@@ -157,9 +157,8 @@ fn groups(
                     .ok_or("GROUP BY a column that is not there")?,
                 None => Translator::new(scope).expr(expr)?,
             };
-            let binary = typed.collation.as_deref().is_none_or(|name| name == "BINARY");
-            if typed.kind == Kind::Text && !binary {
-                return Err("GROUP BY under another collation than BINARY".into());
+            if !has_equality(&field("", &typed)) {
+                return Err("GROUP BY values that PostgreSQL compares in another way".into());
             }
             Ok(typed.sql)
         })

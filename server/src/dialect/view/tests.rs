@@ -1,5 +1,5 @@
 use super::*;
-use crate::dialect::{expr::Kind, ident::quote, schema::Affinity};
+use crate::dialect::{ident::quote, schema::Affinity};
 
 fn relation(name: &str, fields: &[(&str, Kind, &str)]) -> Relation {
     let fields = fields
@@ -30,6 +30,8 @@ fn catalog() -> Catalog {
     catalog.add("\"public\".\"Books\"".into(), relation("Books", &book));
     let author = [int, ("name", Kind::Text, "text"), ("tag", Kind::Text, "text")];
     catalog.add("\"public\".\"authors\"".into(), relation("authors", &author));
+    let loose = [int, ("any", Kind::Coded(Codec::Tagged), "text")];
+    catalog.add("\"public\".\"loose\"".into(), relation("loose", &loose));
     catalog
 }
 
@@ -102,7 +104,20 @@ fn what_is_not_sure_is_refused() {
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION SELECT n + 1 FROM r) SELECT n FROM r",
         "SELECT title FROM books WHERE title",
         "VALUES (1)",
+        "SELECT DISTINCT any FROM loose",
+        "SELECT count(*) FROM loose GROUP BY any",
+        "SELECT any FROM loose EXCEPT SELECT any FROM loose",
+        "SELECT any FROM loose ORDER BY any LIMIT 1",
+        "SELECT DISTINCT title FROM books ORDER BY title LIMIT 1",
+        "SELECT title FROM books UNION SELECT name FROM authors ORDER BY 1 LIMIT 1",
     ] {
         assert!(sql(text).is_err(), "{text}");
+    }
+    for text in [
+        "SELECT any FROM loose UNION ALL SELECT any FROM loose",
+        "SELECT DISTINCT id FROM books ORDER BY id LIMIT 1",
+        "SELECT DISTINCT title FROM books ORDER BY title",
+    ] {
+        assert!(sql(text).is_ok(), "{text}");
     }
 }
