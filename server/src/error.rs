@@ -90,6 +90,8 @@ reasons! {
     SourceCorrupt = "SOURCE_CORRUPT", Precondition;
     /// The source changed while it was copied.
     SourceChanged = "SOURCE_CHANGED", Precondition;
+    /// Another migration has fenced the source file.
+    SourceFenced = "SOURCE_FENCED", Precondition;
     /// Anything else that SQLite said.
     SourceFailed = "SOURCE_FAILED", Internal;
     /// PostgreSQL does not answer.
@@ -116,6 +118,10 @@ reasons! {
     ValueRefused = "VALUE_REFUSED", Precondition;
     /// More rows were rejected than allowed.
     TooManyRejects = "TOO_MANY_REJECTS", Precondition;
+    /// The switch could not be made in time; the source is open again.
+    CutoverFailed = "CUTOVER_FAILED", Conflict;
+    /// What both engines record contradicts each other.
+    Halted = "HALTED", Precondition;
     /// Nothing has been migrated yet.
     NotMigrated = "NOT_MIGRATED", Precondition;
     /// The database has been migrated already.

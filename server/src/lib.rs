@@ -4,6 +4,7 @@
 //! the others act.
 
 pub mod app;
+pub mod capture;
 pub mod census;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod copy;
 pub mod db;
 pub mod dialect;
 pub mod error;
+mod failpoint;
 pub mod migration;
 pub mod operations;
 pub mod rpc;

@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod checker;
 pub mod cli;
 pub mod cluster;
+pub mod content;
 pub mod corpus;
 pub mod fixtures;
 pub mod programs;

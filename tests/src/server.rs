@@ -165,6 +165,13 @@ impl Server {
         child.kill().await.expect("the server is killed");
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the server runs");
+        let status = tokio::time::timeout(DEADLINE, child.wait()).await;
+        status.expect("the server ends").expect("its status is known")
+    }
+
     /// SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");

@@ -202,7 +202,8 @@ impl ManageConnection for Connector {
     }
 }
 
-/// What every session is set to; the settings of a role or a database may be anything.
+/// What every session is set to; the settings of a role or a database may be anything. What is
+/// acknowledged has to outlive a crash: a switch goes by it.
 fn session(lock_timeout: Duration) -> String {
     format!(
         "SET application_name = 'switchback'; SET client_min_messages = warning; \
@@ -210,7 +211,10 @@ fn session(lock_timeout: Duration) -> String {
          SET lock_timeout = {}; SET search_path = pg_catalog; SET extra_float_digits = 1; \
          SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
          SET standard_conforming_strings = on; SET bytea_output = 'hex'; \
-         SET default_transaction_isolation = 'read committed'; SET row_security = off;",
+         SET default_transaction_isolation = 'read committed'; SET row_security = off; \
+         SET switchback.session = 'on'; \
+         SELECT set_config('synchronous_commit', 'on', false) \
+           WHERE current_setting('synchronous_commit') IN ('off', 'local');",
         lock_timeout.as_millis()
     )
 }

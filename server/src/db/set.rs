@@ -135,7 +135,7 @@ impl DatabaseSet {
         };
         let epoch = u64::try_from(recorded.epoch).unwrap_or_default();
         tracing::info!(database = name, epoch, "PostgreSQL is the active engine by its own record");
-        let record = DatabaseRecord { active: Engine::Postgres, epoch, phase: Phase::Finalized };
+        let record = DatabaseRecord { active: Engine::Postgres, epoch, phase: Phase::Reversible };
         self.store.set_database(name, record).await
     }
 
@@ -188,6 +188,14 @@ impl Database {
     }
 }
 
+/// What is written on PostgreSQL does not flow back yet.
+fn rollback(record: &DatabaseRecord) -> RollbackState {
+    match record.active {
+        Engine::Postgres => RollbackState::Unavailable,
+        _ => RollbackState::None,
+    }
+}
+
 struct Engines {
     sqlite: EngineStatus,
     postgres: EngineStatus,
@@ -217,7 +225,7 @@ fn describe(
         phase: phase.into(),
         lag_changes: 0,
         lag_ms: 0,
-        rollback: RollbackState::None.into(),
+        rollback: rollback(&record).into(),
         operation_id: newest.map(|operation| operation.operation_id).unwrap_or_default(),
         sqlite: Some(engines.sqlite),
         postgres: Some(engines.postgres),

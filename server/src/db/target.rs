@@ -3,6 +3,7 @@
 mod facts;
 mod positions;
 mod steps;
+mod switch;
 
 use std::time::SystemTime;
 
@@ -15,9 +16,13 @@ pub use facts::TargetFacts;
 pub use positions::{CopyPosition, Reject};
 pub(crate) use positions::{write_position, write_rejects};
 pub use steps::{Made, Step, record};
+pub(crate) use switch::{fence, gone};
 
 /// Versions of the control schema, oldest first; a version is never changed, only followed.
-const VERSIONS: &[&str] = &[include_str!("../../../migrations/target/0001_control.sql")];
+const VERSIONS: &[&str] = &[
+    include_str!("../../../migrations/target/0001_control.sql"),
+    include_str!("../../../migrations/target/0002_fence.sql"),
+];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"
 /// in ASCII, which nobody else will have chosen.

@@ -1,16 +1,15 @@
 //! Which engine is active, and who may change that.
 
 use switchback_proto::{
-    v1::{Engine, OperationState, Phase},
+    v1::{Engine, OperationState},
     words::Word,
 };
 
-use super::build::Context;
+use super::{build::Context, cutover};
 use crate::{
     db::{
-        control::{ControlStore, DatabaseRecord},
-        postgres::failed,
-        target::Control,
+        control::ControlStore,
+        target::{Control, gone},
     },
     error::{Error, Reason, Result},
 };
@@ -22,14 +21,16 @@ pub(super) async fn admit(context: &Context<'_>, store: &ControlStore) -> Result
     if store.database(name).await?.active == Engine::Postgres {
         return Err(already(name));
     }
-    let Some(control) = context.target.read_control(name).await? else { return Ok(()) };
+    let Some(control) = context.target.read_control(name).await? else {
+        return cutover::refuse_fenced(&context.database.source).await;
+    };
     if control.active == Engine::Postgres.word() {
         return Err(already(name));
     }
     if control.migration == *context.id || ended(store, &control).await? {
         tracing::info!(migration = control.migration, "removing what an earlier migration left");
-        context.target.clean_up(name, &control.migration).await?;
-        return Ok(());
+        undo(context, &control.migration).await?;
+        return cutover::refuse_fenced(&context.database.source).await;
     }
     Err(Error::new(
         Reason::TargetInUse,
@@ -51,31 +52,17 @@ fn already(name: &str) -> Error {
     .hint("`switchback status` shows it; `switchback validate` compares both sides")
 }
 
-/// Makes PostgreSQL the active engine: one commit there decides, the control database follows.
-pub(super) async fn activate(context: &Context<'_>, store: &ControlStore) -> Result<()> {
-    let name = &context.database.config.name;
-    let client = context.target.postgres().get().await?;
-    // A compare-and-set: it decides once, however often it is run.
-    let sql = "UPDATE switchback.control SET decision = 'pg', active = 'postgres', \
-                 phase = 'finalized', epoch = epoch + 1 \
-               WHERE database = $1 AND migration = $2 AND decision = 'none'";
-    client.execute(sql, &[name, &context.id]).await.map_err(failed)?;
-    drop(client);
-    let decided = context.target.read_control(name).await?;
-    let decided = decided.filter(|control| {
-        control.migration == *context.id && control.active == Engine::Postgres.word()
-    });
-    let Some(control) = decided else {
-        return Err(Error::new(
-            Reason::TargetInUse,
-            "the target's record of the migration is gone",
-        )
-        .hint("somebody removed the schema switchback: migrate again into an empty database"));
-    };
-    let record = DatabaseRecord {
-        active: Engine::Postgres,
-        epoch: u64::try_from(control.epoch).unwrap_or_default(),
-        phase: Phase::Finalized,
-    };
-    store.set_database(name, record).await
+/// Undoes a migration: first the record that nothing can decide for it any more, then the source
+/// is opened, then what it made is removed. Returns how many objects that were.
+pub(super) async fn undo(context: &Context<'_>, migration: &str) -> Result<u64> {
+    let recorded = context.target.give_up(context.name(), migration).await?;
+    let source = &context.database.source;
+    if source.path().exists() && cutover::fenced(source, migration).await?.is_some() {
+        // Without a record nobody knows whether PostgreSQL was opened.
+        if !recorded {
+            return Err(gone());
+        }
+        cutover::open(source, migration).await?;
+    }
+    context.target.clean_up(context.name(), migration).await
 }

@@ -9,7 +9,7 @@ use crate::{
     db::{
         Database,
         postgres::failed,
-        target::{Control, Made, Step, Target, record},
+        target::{Control, Made, Step, Target, fence, record},
     },
     dialect::ddl::{self, Statement, StepKind},
     error::{Error, Reason, Result},
@@ -65,6 +65,7 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
                 .await
                 .map_err(failed)
                 .map_err(|error| error.at(format!("creating the table {}", step.table)))?;
+            fence(&transaction, &plan.target_schema, &step.table).await?;
             record(&transaction, context.name(), made(plan, step)).await?;
         }
         transaction.commit().await.map_err(failed)?;

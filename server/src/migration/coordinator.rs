@@ -3,17 +3,24 @@
 //! What follows what is decided in `phase`; what a phase does is elsewhere. Here each phase is
 //! recorded before its work begins, and its work is repeated while PostgreSQL is away.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use switchback_proto::v1::{Engine, MigrateRequest, OperationError, Phase, WaitingEvent};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activation, build, index,
+    activation, build,
+    cutover::{self, Switched, Watched},
+    index,
     journal::Journal,
     phase::{Event, transition},
-    planning, validation,
+    planning,
+    source_watch::SourceWatch,
+    validation,
 };
 use crate::{
     db::{Database, control::ControlStore, target::Target},
@@ -42,6 +49,10 @@ pub(super) struct Coordinator<'a> {
     request: MigrateRequest,
     run: Run,
     halt: CancellationToken,
+    /// Has seen the source since before it was validated.
+    watch: Mutex<Option<SourceWatch>>,
+    /// When this process began to switch.
+    switching: OnceLock<Instant>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -53,7 +64,16 @@ impl<'a> Coordinator<'a> {
         halt: CancellationToken,
     ) -> Self {
         let target = Target::new(database.postgres.clone());
-        Self { database, store, target, request, run, halt }
+        Self {
+            database,
+            store,
+            target,
+            request,
+            run,
+            halt,
+            watch: Mutex::default(),
+            switching: OnceLock::new(),
+        }
     }
 
     /// Runs to the end; `None` where the server's shutdown cut it off.
@@ -65,7 +85,7 @@ impl<'a> Coordinator<'a> {
         loop {
             let phase = journal.phase();
             match phase {
-                Phase::Finalized => return Some(success(journal)),
+                Phase::Reversible => return Some(success(journal)),
                 Phase::Idle if journal.failure.is_some() => return Some(failure(journal)),
                 _ => {}
             }
@@ -138,7 +158,7 @@ impl<'a> Coordinator<'a> {
                 done => return done,
             };
             let since = *away_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= patience {
+            if since.elapsed() >= patience && !self.in_doubt().await {
                 return if phase == Phase::Aborting {
                     Ok(self.leave_rest(&error, journal))
                 } else {
@@ -166,6 +186,12 @@ impl<'a> Coordinator<'a> {
             () = stop.cancelled() => Err(cancelled()),
             () = tokio::time::sleep(wait) => Ok(()),
         }
+    }
+
+    /// The source is fenced and PostgreSQL cannot say what it has decided: only it can tell.
+    async fn in_doubt(&self) -> bool {
+        let fenced = cutover::fenced(&self.database.source, &self.run.id).await;
+        fenced.is_ok_and(|attempt| attempt.is_some())
     }
 
     /// Undoing cannot be finished now: says what is left, and ends.
@@ -223,15 +249,21 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Indexed)
             }
             Phase::Validating => {
-                validation::migrated(&context, journal).await?;
+                let watch = validation::migrated(&context, journal).await?;
+                *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
                 Ok(Event::Matched)
             }
             Phase::CuttingOver => {
-                activation::activate(&context, self.store).await?;
-                Ok(Event::Activated)
+                let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let began = *self.switching.get_or_init(Instant::now);
+                let watched = Watched { watch, began };
+                match cutover::switch(&context, self.store, journal, watched).await? {
+                    Switched::Done => Ok(Event::Activated),
+                    Switched::Unwatched => Ok(Event::Unwatched),
+                }
             }
             Phase::Aborting => {
-                let removed = self.target.clean_up(&self.run.database, &self.run.id).await?;
+                let removed = activation::undo(&context, &self.run.id).await?;
                 tracing::info!(removed, "the target is clean again");
                 Ok(Event::Undone)
             }
@@ -294,7 +326,17 @@ fn finishes(phase: Phase) -> bool {
 
 /// The decision may have been made and cannot be recorded here yet.
 fn undecided(phase: Phase, error: &Error) -> bool {
-    phase == Phase::CuttingOver && error.reason() != Reason::TargetInUse
+    phase == Phase::CuttingOver
+        && !matches!(
+            error.reason(),
+            Reason::TargetInUse
+                | Reason::CutoverFailed
+                | Reason::Halted
+                | Reason::SourceChanged
+                | Reason::SourceFenced
+                | Reason::SourceMissing
+                | Reason::SourceUnreadable
+        )
 }
 
 fn backoff() -> impl Iterator<Item = Duration> {

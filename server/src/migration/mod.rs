@@ -3,11 +3,13 @@
 mod activation;
 mod build;
 mod coordinator;
+mod cutover;
 mod index;
 mod journal;
 pub mod phase;
 mod planning;
 mod rehearsal;
+mod resume;
 mod source_watch;
 mod validation;
 

@@ -21,6 +21,8 @@ pub enum Event {
     Matched,
     /// The switch to PostgreSQL is recorded in PostgreSQL.
     Activated,
+    /// A restart lost sight of the source before it was fenced.
+    Unwatched,
     /// It cannot go on.
     Failed,
     /// The caller asked to stop.
@@ -55,9 +57,10 @@ impl std::error::Error for IllegalTransition {}
 ///   last chunk.
 /// - `indexing`: as `installing`.
 /// - `validating`: reads only. A restart begins it again.
-/// - `cutting_over`: one commit in PostgreSQL decides. A restart reads what it says. It cannot be
-///   cancelled.
-/// - `finalized`: PostgreSQL is active. A restart connects to it.
+/// - `cutting_over`: the attempt is recorded, SQLite is fenced, one commit in PostgreSQL decides. A
+///   restart reads both records (`resume`) and goes on, or validates again where SQLite was not
+///   fenced yet. It cannot be cancelled.
+/// - `reversible`: PostgreSQL is active, SQLite is fenced. A restart connects to PostgreSQL.
 /// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
 pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition> {
     match (phase, event) {
@@ -67,7 +70,8 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
         (Phase::Copying, Event::Copied) => Ok(Phase::Indexing),
         (Phase::Indexing, Event::Indexed) => Ok(Phase::Validating),
         (Phase::Validating, Event::Matched) => Ok(Phase::CuttingOver),
-        (Phase::CuttingOver, Event::Activated) => Ok(Phase::Finalized),
+        (Phase::CuttingOver, Event::Activated) => Ok(Phase::Reversible),
+        (Phase::CuttingOver, Event::Unwatched) => Ok(Phase::Validating),
         // Nothing is made before `installing`, so nothing is to be undone.
         (Phase::Planning, Event::Failed | Event::Cancelled) | (Phase::Aborting, Event::Undone) => {
             Ok(Phase::Idle)
@@ -86,7 +90,7 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 10] = [
+    const EVENTS: [Event; 11] = [
         Event::Requested,
         Event::Planned,
         Event::Installed,
@@ -94,6 +98,7 @@ mod tests {
         Event::Indexed,
         Event::Matched,
         Event::Activated,
+        Event::Unwatched,
         Event::Failed,
         Event::Cancelled,
         Event::Undone,
@@ -104,7 +109,7 @@ mod tests {
     }
 
     /// Every pair that is legal; every other one must be refused.
-    const LEGAL: [(Phase, Event, Phase); 19] = [
+    const LEGAL: [(Phase, Event, Phase); 20] = [
         (Phase::Idle, Event::Requested, Phase::Planning),
         (Phase::Planning, Event::Planned, Phase::Installing),
         (Phase::Planning, Event::Failed, Phase::Idle),
@@ -121,7 +126,8 @@ mod tests {
         (Phase::Validating, Event::Matched, Phase::CuttingOver),
         (Phase::Validating, Event::Failed, Phase::Aborting),
         (Phase::Validating, Event::Cancelled, Phase::Aborting),
-        (Phase::CuttingOver, Event::Activated, Phase::Finalized),
+        (Phase::CuttingOver, Event::Activated, Phase::Reversible),
+        (Phase::CuttingOver, Event::Unwatched, Phase::Validating),
         (Phase::CuttingOver, Event::Failed, Phase::Aborting),
         (Phase::Aborting, Event::Undone, Phase::Idle),
     ];
@@ -139,7 +145,7 @@ mod tests {
     #[test]
     fn every_phase_that_is_reached_leads_to_an_end() {
         for (_, _, phase) in LEGAL {
-            let ends = matches!(phase, Phase::Idle | Phase::Finalized);
+            let ends = matches!(phase, Phase::Idle | Phase::Reversible);
             assert!(ends || LEGAL.iter().any(|(from, _, _)| *from == phase), "{phase:?}");
         }
     }

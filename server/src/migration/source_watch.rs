@@ -1,9 +1,10 @@
 //! Makes sure that the source is the one that was planned for, and that nobody writes to it.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
-use rusqlite::{ErrorCode, MAIN_DB};
+use rusqlite::{Connection, MAIN_DB};
 
+use super::cutover;
 use crate::{
     census,
     copy::reader::changed,
@@ -29,7 +30,7 @@ pub(super) async fn unchanged_schema(source: &SourceFile, planned: &SourceSchema
 /// another file by now.
 pub(super) struct SourceWatch {
     source: SourceFile,
-    connection: rusqlite::Connection,
+    connection: Connection,
     version: i64,
     file: FileId,
 }
@@ -46,34 +47,41 @@ impl SourceWatch {
         .await
     }
 
-    pub(super) async fn unchanged(self) -> Result<()> {
-        blocking(move || {
-            if FileId::of(self.source.path())? != self.file {
-                return Err(was("replaced"));
-            }
-            if self.no_writer()? { Ok(()) } else { Err(was("written to")) }
-        })
-        .await
-    }
-
-    /// Nobody has written, and nobody has begun to.
-    fn no_writer(&self) -> Result<bool> {
+    /// Takes the write lock, if nobody has written to the source and it is the same file.
+    pub(super) fn lock(self, deadline: Duration) -> Result<Connection> {
+        if FileId::of(self.source.path())? != self.file {
+            return Err(was("replaced"));
+        }
         let explain = |error| self.source.explain(error);
         if self.connection.is_readonly(MAIN_DB).map_err(explain)? {
-            return Ok(data_version(&self.connection).map_err(explain)? == self.version);
+            return Err(unfenceable(&self.source));
         }
-        // Takes the lock that one writer at a time has; it is not a write, but needs the right to.
         self.connection.pragma_update(None, "query_only", false).map_err(explain)?;
-        match self.connection.execute_batch("BEGIN IMMEDIATE") {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                return Ok(false);
+        cutover::begin(&self.connection, &self.source, deadline).map_err(|error| {
+            match error.reason() {
+                Reason::SourceLocked => late(deadline).caused_by(error),
+                _ => error,
             }
-            begun => begun.map_err(explain)?,
+        })?;
+        if data_version(&self.connection).map_err(explain)? == self.version {
+            return Ok(self.connection);
         }
-        let version = data_version(&self.connection);
-        self.connection.execute_batch("ROLLBACK").map_err(explain)?;
-        Ok(version.map_err(explain)? == self.version)
+        Err(was("written to"))
     }
+}
+
+fn late(deadline: Duration) -> Error {
+    let message = format!("the source's write lock was not free within {deadline:?}");
+    Error::new(Reason::CutoverFailed, message)
+        .hint("a transaction of an application stays open: end it, then migrate again")
+}
+
+/// What cannot be written to cannot be fenced either.
+fn unfenceable(source: &SourceFile) -> Error {
+    let message =
+        format!("{} is read-only: its writers cannot be refused", source.path().display());
+    Error::new(Reason::SourceUnreadable, message)
+        .hint("the server's user needs write access to the file and its directory")
 }
 
 fn was(what: &str) -> Error {
@@ -98,8 +106,6 @@ impl FileId {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     fn sample() -> (tempfile::TempDir, SourceFile) {
@@ -116,28 +122,28 @@ mod tests {
     #[tokio::test]
     async fn what_happens_to_the_source_is_noticed() {
         let (_directory, source) = sample();
-        SourceWatch::start(&source).await.unwrap().unchanged().await.unwrap();
+        let soon = Duration::from_millis(20);
+        drop(SourceWatch::start(&source).await.unwrap().lock(soon).unwrap());
 
         let watch = SourceWatch::start(&source).await.unwrap();
         write(&source, "INSERT INTO t VALUES (1)");
-        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+        assert_eq!(watch.lock(soon).unwrap_err().reason(), Reason::SourceChanged);
 
         let watch = SourceWatch::start(&source).await.unwrap();
-        watch.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         let writer = Connection::open(source.path()).unwrap();
         writer.execute_batch("BEGIN; INSERT INTO t VALUES (2)").unwrap();
-        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+        assert_eq!(watch.lock(soon).unwrap_err().reason(), Reason::CutoverFailed);
         drop(writer);
 
         let watch = SourceWatch::start(&source).await.unwrap();
         let other = source.path().with_extension("other");
         fs::copy(source.path(), &other).unwrap();
         fs::rename(&other, source.path()).unwrap();
-        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceChanged);
+        assert_eq!(watch.lock(soon).unwrap_err().reason(), Reason::SourceChanged);
 
         let watch = SourceWatch::start(&source).await.unwrap();
         fs::remove_file(source.path()).unwrap();
-        assert_eq!(watch.unchanged().await.unwrap_err().reason(), Reason::SourceMissing);
+        assert_eq!(watch.lock(soon).unwrap_err().reason(), Reason::SourceMissing);
     }
 
     #[tokio::test]

@@ -115,9 +115,8 @@ fn refuse_difference(report: &ValidateReport) -> Result<()> {
         .hint("the report names each row; applications may have written to one side"))
 }
 
-/// Compares every byte at the end of a migration, and makes sure that nobody wrote to the source
-/// meanwhile.
-pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
+/// Compares every byte at the end of a migration. The watch has seen the source since before.
+pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Result<SourceWatch> {
     let source = &context.database.source;
     let watch = SourceWatch::start(source).await?;
     unchanged_schema(source, journal.schema()?).await?;
@@ -137,6 +136,5 @@ pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Re
     }
     let refused = refuse_difference(&report);
     journal.report.validation = Some(report);
-    watch.unchanged().await?;
-    refused
+    refused.map(|()| watch)
 }

@@ -71,7 +71,7 @@ async fn every_event_is_a_json_object_as_documented() {
     run.expect(0);
     let phases: Vec<&str> = run.events.iter().filter_map(|event| event["phase"].as_str()).collect();
     let work = ["planning", "installing", "copying", "indexing", "validating"];
-    assert_eq!(phases, [&work[..], &["cutting_over", "finalized"]].concat());
+    assert_eq!(phases, [&work[..], &["cutting_over", "reversible"]].concat());
     for event in &run.events {
         assert!(event["operation_id"].is_string() && event["sequence"].is_u64(), "{event}");
         let time = event["time"].as_str().expect("a time");

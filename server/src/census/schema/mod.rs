@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::{
     db::source::SourceFile,
     dialect::{
+        capture,
         schema::{Encoding, SourceSchema, Table, Trigger, View},
         sqlite,
     },
@@ -72,8 +73,9 @@ fn is_sqlites_own(name: &str) -> bool {
     name.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case("sqlite_"))
 }
 
+/// Without what Switchback itself has put there: it is not the application's.
 fn objects(connection: &Connection) -> rusqlite::Result<Vec<Object>> {
-    connection
+    let mut objects: Vec<Object> = connection
         .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")?
         .query_map([], |row| {
             Ok(Object {
@@ -83,7 +85,9 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<Object>> {
                 sql: row.get(3)?,
             })
         })?
-        .collect()
+        .collect::<rusqlite::Result<_>>()?;
+    objects.retain(|object| !capture::is_ours(&object.name));
+    Ok(objects)
 }
 
 /// What `PRAGMA table_list` says about a table.

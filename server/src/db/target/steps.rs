@@ -235,6 +235,8 @@ async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
     let ours = "DROP TABLE switchback.control, switchback.copy_position, switchback.rejects, \
                   switchback.steps, switchback.schema_migrations";
     transaction.batch_execute(ours).await.map_err(failed)?;
+    let fence = "DROP FUNCTION IF EXISTS switchback.refuse_write()";
+    transaction.batch_execute(fence).await.map_err(failed)?;
     if schema_is_empty(transaction, "switchback").await? {
         transaction.batch_execute("DROP SCHEMA switchback").await.map_err(failed)?;
     }

@@ -1,0 +1,3 @@
+//! What Switchback puts into the engines while it migrates.
+
+pub mod fence;

@@ -1,0 +1,109 @@
+//! What to do next in a switch, from what both engines record: pure, and the only place that
+//! reads the two together.
+
+/// What PostgreSQL's control row says of the last switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    None,
+    Pending,
+    Pg,
+    Sqlite,
+    Aborted,
+}
+
+impl Decision {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        [
+            ("none", Self::None),
+            ("pending", Self::Pending),
+            ("pg", Self::Pg),
+            ("sqlite", Self::Sqlite),
+            ("aborted", Self::Aborted),
+        ]
+        .into_iter()
+        .find_map(|(name, decision)| (name == word).then_some(decision))
+    }
+}
+
+/// Both engines' records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Records {
+    pub(super) decision: Decision,
+    /// PostgreSQL is the active engine.
+    pub(super) postgres_active: bool,
+    /// Number of the last attempt.
+    pub(super) attempt: i64,
+    /// The attempt that fenced SQLite; `None` while it is open.
+    pub(super) fenced: Option<i64>,
+}
+
+/// The next step of a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Record a new attempt, then fence SQLite.
+    Attempt,
+    /// Both are fenced by this attempt: commit the decision.
+    Decide(i64),
+    /// The switch is made.
+    Done,
+    /// The attempt was given up: open SQLite again.
+    Unfence,
+    /// The records contradict each other.
+    Halt,
+}
+
+/// Reads the records. An attempt that never fenced SQLite is simply followed by a new one.
+pub(super) fn next_step(records: Records) -> Step {
+    match (records.decision, records.postgres_active, records.fenced) {
+        (
+            Decision::None | Decision::Aborted | Decision::Sqlite | Decision::Pending,
+            false,
+            None,
+        ) => Step::Attempt,
+        (Decision::Pending, false, Some(attempt)) if attempt == records.attempt => {
+            Step::Decide(attempt)
+        }
+        (Decision::Aborted | Decision::Sqlite, false, Some(attempt))
+            if attempt <= records.attempt =>
+        {
+            Step::Unfence
+        }
+        (Decision::Pg, true, Some(attempt)) if attempt == records.attempt => Step::Done,
+        _ => Step::Halt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every combination: decision, active engine, attempt 2, and what SQLite says.
+    #[test]
+    fn every_pair_of_records_has_its_step() {
+        use Decision::{Aborted, None as Undecided, Pending, Pg, Sqlite};
+        for decision in [Undecided, Pending, Pg, Sqlite, Aborted] {
+            for postgres_active in [false, true] {
+                for fenced in [None, Some(1), Some(2), Some(3)] {
+                    let wanted = match (decision, postgres_active, fenced) {
+                        (Undecided | Pending | Sqlite | Aborted, false, None) => Step::Attempt,
+                        (Pending, false, Some(2)) => Step::Decide(2),
+                        (Sqlite | Aborted, false, Some(1 | 2)) => Step::Unfence,
+                        (Pg, true, Some(2)) => Step::Done,
+                        _ => Step::Halt,
+                    };
+                    let records = Records { decision, postgres_active, attempt: 2, fenced };
+                    assert_eq!(next_step(records), wanted, "{records:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_engines_are_never_opened() {
+        // Only a fenced SQLite leads to a decision, and only an undecided PostgreSQL to an open one.
+        for fenced in [None, Some(2)] {
+            let pg = Records { decision: Decision::Pg, postgres_active: true, attempt: 2, fenced };
+            assert!(!matches!(next_step(pg), Step::Unfence | Step::Attempt));
+        }
+    }
+}
