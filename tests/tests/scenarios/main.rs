@@ -8,6 +8,7 @@ mod command_line;
 mod contract;
 mod corpus;
 mod damage;
+mod follow_switch;
 mod nasty;
 mod operations;
 mod resume;
