@@ -74,6 +74,7 @@ const CLIENT_REASONS: &[(&str, Exit)] = &[
     ("CONNECTION_LOST", Exit::Unreachable),
     ("INVALID_ENDPOINT", Exit::Usage),
     ("INVALID_FILE", Exit::Usage),
+    ("MISSING_URL", Exit::Usage),
     ("INTERRUPTED", Exit::Interrupted),
 ];
 

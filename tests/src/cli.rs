@@ -43,10 +43,16 @@ pub async fn run(endpoint: &str, arguments: &[&str]) -> Run {
 
 /// Starts the command line.
 pub fn start(endpoint: &str, arguments: &[&str]) -> Running {
+    start_with(endpoint, arguments, &[])
+}
+
+/// Starts the command line with these environment variables.
+pub fn start_with(endpoint: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
     let mut child = Command::new(binaries::switchback())
         .args(["--endpoint", endpoint, "--output", "json"])
         .args(arguments)
         .env_clear()
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -88,7 +94,12 @@ impl Running {
 
     /// SIGINT, as Ctrl-C sends it.
     pub fn interrupt(&self) {
-        signal(self.child.id().expect("it runs"), "INT");
+        self.signal("INT");
+    }
+
+    /// Sends a signal: `TERM`, `HUP`.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id().expect("it runs"), name);
     }
 
     /// Reads to the end.

@@ -1,13 +1,16 @@
 //! The arguments, their help and their examples.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
+use rustix::process::Signal;
 use switchback_client::{
     DEFAULT_ENDPOINT, ENDPOINT_VARIABLE,
     v1::{Choice, Disposition, IdentifierCase, PlanOptions, ValidateLevel},
     words::Word,
 };
+
+use super::{exec, urls::UrlArgs};
 
 /// Heading in the help of what every command takes.
 const GLOBAL: &str = "Global options";
@@ -25,6 +28,7 @@ Exit codes:
   1  the operation failed              5  a precondition is not met
   2  wrong usage                     130  interrupted; the operation goes on
   3  the data differs
+  `exec` ends with the code of its program.
 
 Examples:
   switchback plan                      what a migration would do
@@ -47,7 +51,7 @@ pub(crate) struct Args {
         long,
         global = true,
         help_heading = GLOBAL,
-        env = "SWITCHBACK_DATABASE",
+        env = super::DATABASE_VARIABLE,
         value_name = "NAME"
     )]
     pub(crate) database: Option<String>,
@@ -110,6 +114,27 @@ Examples:
   switchback status --watch
   switchback status --output json | jq -r .phase")]
     Status(StatusArgs),
+    /// Print DATABASE_URL of the active engine, for scripts
+    #[command(after_help = "\
+The server tells no path and no password: both come from the flags or their variables.
+
+Examples:
+  eval \"export $(switchback env)\"
+  switchback env --sqlite-url 'sqlite:///{path}'      as SQLAlchemy writes it
+  switchback env --sqlite-url 'file:{path}'           as Prisma writes it
+  switchback env --output json | jq -r .database_url")]
+    Env(UrlArgs),
+    /// Run a program on the active engine, and start it again when the engine is switched
+    #[command(after_help = "\
+The program finds DATABASE_URL, SWITCHBACK_ACTIVE_ENGINE and SWITCHBACK_EPOCH in its environment.
+It goes on while the server is away. The exit code is the program's own: 128+n where signal n ended
+it, 127 where it is not found, 126 where it cannot be run.
+
+Examples:
+  switchback exec --sqlite shop.db --postgres postgres://app@db/shop -- ./shop --port 8080
+  switchback exec --grace 30 -- gunicorn shop:app
+  switchback exec --signal HUP -- ./shop              it reads `switchback env` again")]
+    Exec(ExecArgs),
     /// List, show, watch and cancel operations
     #[command(subcommand, arg_required_else_help = true)]
     Operations(OperationsCommand),
@@ -252,6 +277,21 @@ pub(crate) struct StatusArgs {
     pub(crate) watch: bool,
 }
 
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) urls: UrlArgs,
+    /// Time between SIGTERM and SIGKILL at a switch
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) grace: u32,
+    /// Only send this signal at a switch: HUP, USR1, USR2, INT, TERM, QUIT, …
+    #[arg(long, value_name = "NAME", value_parser = exec::named)]
+    pub(crate) signal: Option<Signal>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperationsCommand {
     /// Newest first; of every database unless --database is given
@@ -336,6 +376,9 @@ mod tests {
             &["validate", "--max-differences", "1001"],
             &["operations"],
             &["operations", "show"],
+            &["exec"],
+            &["exec", "--signal", "KILL", "--", "true"],
+            &["env", "--sqlite-url", "sqlite:a.db"],
             &["cutover"],
         ] {
             let arguments = ["switchback"].iter().chain(wrong);

@@ -1,6 +1,8 @@
 //! The command line: arguments in, one exit code out.
 
 mod args;
+mod env;
+mod exec;
 mod follow;
 mod health;
 mod interrupt;
@@ -9,6 +11,7 @@ mod operations;
 mod output;
 mod plan;
 mod status;
+mod urls;
 mod validate;
 
 use std::process::ExitCode;
@@ -23,6 +26,15 @@ use self::{
 };
 
 const DEFAULT_DATABASE: &str = "default";
+/// Environment variable with the database's name.
+const DATABASE_VARIABLE: &str = "SWITCHBACK_DATABASE";
+
+/// How a command ends.
+enum Ending {
+    Own(Exit),
+    /// As the program that it ran.
+    Program(u8),
+}
 
 /// What every command works with.
 struct Session {
@@ -67,38 +79,43 @@ pub(crate) fn run() -> ExitCode {
         database: args.database,
         output: Output::new(args.output),
     };
-    let exit = match execute(&mut session, args.command) {
-        Ok(exit) => exit,
-        Err(error) => {
-            session.output.failure(&error);
-            error.exit()
-        }
-    };
-    ExitCode::from(session.output.end(exit).code())
+    let ending = execute(&mut session, args.command).unwrap_or_else(|error| {
+        session.output.failure(&error);
+        Ending::Own(error.exit())
+    });
+    ExitCode::from(match ending {
+        Ending::Own(exit) => session.output.end(exit).code(),
+        Ending::Program(code) => code,
+    })
 }
 
-fn execute(session: &mut Session, command: Command) -> Result<Exit> {
+fn execute(session: &mut Session, command: Command) -> Result<Ending> {
     if let Command::Completions { shell } = command {
-        return Ok(completions(session, shell));
+        return Ok(Ending::Own(completions(session, shell)));
     }
     // Two threads: Ctrl-C must be seen while this one waits for a full pipe.
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(
             |error| Error::new("INTERNAL", format!("the runtime does not start: {error}")),
         )?;
-    let exit = runtime.block_on(Box::pin(async {
-        match command {
-            Command::Plan(args) => plan::run(session, args).await,
-            Command::Migrate(args) => migrate::run(session, args).await,
-            Command::Validate(args) => validate::run(session, args).await,
-            Command::Status(args) => status::run(session, args).await,
-            Command::Operations(command) => operations::run(session, command).await,
-            Command::Health => health::run(session).await,
-            Command::Completions { .. } => Ok(Exit::Done),
-        }
-    }));
+    let ending = runtime.block_on(Box::pin(dispatch(session, command)));
     runtime.shutdown_background();
-    exit
+    ending
+}
+
+async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
+    let exit = match command {
+        Command::Plan(args) => plan::run(session, args).await,
+        Command::Migrate(args) => migrate::run(session, args).await,
+        Command::Validate(args) => validate::run(session, args).await,
+        Command::Status(args) => status::run(session, args).await,
+        Command::Env(urls) => env::run(session, urls).await,
+        Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),
+        Command::Operations(command) => operations::run(session, command).await,
+        Command::Health => health::run(session).await,
+        Command::Completions { .. } => Ok(Exit::Done),
+    };
+    exit.map(Ending::Own)
 }
 
 fn completions(session: &mut Session, shell: clap_complete::Shell) -> Exit {

@@ -9,6 +9,7 @@ mod contract;
 mod corpus;
 mod damage;
 mod fence;
+mod follow_switch;
 mod nasty;
 mod operations;
 mod resume;
