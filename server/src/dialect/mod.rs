@@ -1,5 +1,6 @@
 //! What SQLite says and how PostgreSQL says it: pure functions over a schema model.
 
+pub mod capture;
 pub mod codec;
 pub mod ddl;
 mod default;
