@@ -86,7 +86,11 @@ fn conflicts_on_the_next_rowid(table: &Table, alias: usize) -> bool {
         // What it is generated from may itself be generated.
         IndexKey::Column(column) => {
             table.columns[*column].generated.is_some()
-                && table.columns.iter().filter_map(|column| column.generated.as_deref()).any(mentions)
+                && table
+                    .columns
+                    .iter()
+                    .filter_map(|column| column.generated.as_deref())
+                    .any(mentions)
         }
     };
     table.indexes.iter().any(|index| index.unique && index.terms.iter().any(computes))
@@ -307,7 +311,8 @@ impl Row {
                 .collect();
             values.join(", ")
         };
-        let mut row = format!("(SELECT {}) AS {}", list(&|column| self.given(column)), capture.alias);
+        let mut row =
+            format!("(SELECT {}) AS {}", list(&|column| self.given(column)), capture.alias);
         // A generated column may rest on another one: each pass gets one more of them right.
         let passes = columns.iter().filter(|column| column.generated.is_some()).count();
         for _ in 0..if self.defaults { passes } else { 0 } {

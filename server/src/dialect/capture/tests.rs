@@ -31,17 +31,17 @@ fn keys_name_exactly_one_row() {
     assert_eq!(key("CREATE TABLE t(rowid, _rowid_, oid PRIMARY KEY)"), CaptureKey::Whole);
     assert_eq!(key("CREATE TABLE t(a TEXT PRIMARY KEY)"), rowid("rowid"));
     assert_eq!(key("CREATE TABLE t(a TEXT NOT NULL PRIMARY KEY)"), columns(&[0]));
-    assert_eq!(
-        key("CREATE TABLE t(a, b, c, PRIMARY KEY(c, a)) WITHOUT ROWID"),
-        columns(&[2, 0])
-    );
+    assert_eq!(key("CREATE TABLE t(a, b, c, PRIMARY KEY(c, a)) WITHOUT ROWID"), columns(&[2, 0]));
     let computed = "CREATE TABLE t(id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX u ON t(id % 9)";
     assert_eq!(key(computed), CaptureKey::Whole);
 }
 
 #[test]
 fn the_log_is_as_wide_as_the_widest_key() {
-    assert_eq!(create_log(2), r#"CREATE TABLE "_switchback_log"(seq INTEGER PRIMARY KEY, tab INTEGER, k1, k2)"#);
+    assert_eq!(
+        create_log(2),
+        r#"CREATE TABLE "_switchback_log"(seq INTEGER PRIMARY KEY, tab INTEGER, k1, k2)"#
+    );
     assert_eq!(log_width(&[]), 1);
     let wide = table("CREATE TABLE t(a, b, c, PRIMARY KEY(c, a)) WITHOUT ROWID");
     assert_eq!(log_width(&[wide, table("CREATE TABLE t(a)")]), 2);
