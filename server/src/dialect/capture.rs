@@ -9,11 +9,13 @@
 //! (SQLite calls the result undefined: manual, "CREATE TRIGGER", section 3), and what is written
 //! by `sqlite3_blob_write` or with triggers disabled, which fire nothing.
 
+mod row;
+
+use self::row::Row;
 use super::{
-    schema::{Column, Index, IndexKey, IndexTerm, RowAddress, Table},
-    sqlite::{self, quote},
+    schema::{Index, IndexKey, IndexTerm, RowAddress, Table},
+    sqlite::quote,
 };
-use sqlparser::tokenizer::Token;
 
 /// What the names of all that is ours in a SQLite file begin with.
 pub const PREFIX: &str = "_switchback";
@@ -232,13 +234,13 @@ impl<'a> Capture<'a> {
             .table
             .columns
             .iter()
-            .filter(|column| replaceable(column))
+            .filter(|column| row::is_replaceable(column))
             .map(|column| format!("NEW.{} IS NULL", quote(&column.name)))
             .collect();
-        let mut statements = vec![self.conflict_with(index, &Row { defaults: false }, None)];
+        let mut statements = vec![self.conflict_with(index, &Row::given(), None)];
         if !replaced.is_empty() {
             let condition = format!("({})", replaced.join(" OR "));
-            statements.push(self.conflict_with(index, &Row { defaults: true }, Some(condition)));
+            statements.push(self.conflict_with(index, &Row::with_defaults(), Some(condition)));
         }
         statements
     }
@@ -249,11 +251,16 @@ impl<'a> Capture<'a> {
             let (old, new) = match &term.key {
                 IndexKey::Column(column) => {
                     let name = &self.table.columns[*column].name;
-                    (format!("{}.{}", self.alias, quote(name)), row.column(self, *column))
+                    (
+                        format!("{}.{}", self.alias, quote(name)),
+                        row.column(self.table, *column, &self.alias),
+                    )
                 }
                 // It could not be read: the other terms find more rows than conflict.
                 IndexKey::Expression(text) if text.is_empty() => continue,
-                IndexKey::Expression(text) => (format!("({text})"), row.evaluate(self, text)),
+                IndexKey::Expression(text) => {
+                    (format!("({text})"), row.evaluate(self.table, text, &self.alias))
+                }
             };
             terms.push(format!("{old} = {new} COLLATE {}", quote(&term.collation)));
         }
@@ -270,78 +277,6 @@ impl<'a> Capture<'a> {
             self.alias
         )
     }
-}
-
-fn replaceable(column: &Column) -> bool {
-    column.not_null && column.default.is_some() && column.generated.is_none()
-}
-
-/// The row that is about to be written.
-struct Row {
-    /// Its NULLs are already replaced by defaults.
-    defaults: bool,
-}
-
-impl Row {
-    fn given(&self, column: &Column) -> String {
-        let new = format!("NEW.{}", quote(&column.name));
-        match &column.default {
-            Some(default) if self.defaults && replaceable(column) => {
-                format!("coalesce({new}, {})", default_value(default))
-            }
-            _ => new,
-        }
-    }
-
-    fn column(&self, capture: &Capture<'_>, number: usize) -> String {
-        let column = &capture.table.columns[number];
-        match &column.generated {
-            Some(text) if self.defaults && !text.is_empty() => self.evaluate(capture, text),
-            _ => self.given(column),
-        }
-    }
-
-    /// An expression over the row, in which columns may have the table's name before theirs.
-    fn evaluate(&self, capture: &Capture<'_>, text: &str) -> String {
-        let columns = &capture.table.columns;
-        let list = |value: &dyn Fn(&Column) -> String| -> String {
-            let values: Vec<String> = columns
-                .iter()
-                .map(|column| format!("{} AS {}", value(column), quote(&column.name)))
-                .collect();
-            values.join(", ")
-        };
-        let mut row =
-            format!("(SELECT {}) AS {}", list(&|column| self.given(column)), capture.alias);
-        // A generated column may rest on another one: each pass gets one more of them right.
-        let passes = columns.iter().filter(|column| column.generated.is_some()).count();
-        for _ in 0..if self.defaults { passes } else { 0 } {
-            let generate = |column: &Column| match column.generated.as_deref() {
-                Some(text) if !text.is_empty() => format!("({text})"),
-                _ => quote(&column.name),
-            };
-            row = format!("(SELECT {} FROM {row}) AS {}", list(&generate), capture.alias);
-        }
-        format!("(SELECT ({text}) FROM {row})")
-    }
-}
-
-/// A DEFAULT as an expression; a bare or quoted name there is a string (SQLite's grammar), and
-/// would be a column in a trigger.
-fn default_value(text: &str) -> String {
-    let tokens = sqlite::tokens(text).unwrap_or_default();
-    if let [lexeme] = &tokens[..]
-        && let Token::Word(word) = &lexeme.token
-    {
-        let constants =
-            ["null", "true", "false", "current_time", "current_date", "current_timestamp"];
-        let is_constant = word.quote_style.is_none()
-            && constants.iter().any(|constant| word.value.eq_ignore_ascii_case(constant));
-        if !is_constant {
-            return literal(&word.value);
-        }
-    }
-    format!("({text})")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use super::*;
+use super::{row::default_value, *};
 use crate::{census, db::source::SourceFile};
 use rusqlite::Connection;
 
