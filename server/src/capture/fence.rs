@@ -6,10 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::{
     census,
     db::source::SourceFile,
-    dialect::{
-        capture::{PREFIX, fence_triggers, is_ours},
-        sqlite::quote,
-    },
+    dialect::capture::{PREFIX, fence_triggers},
     error::{Error, Reason, Result},
 };
 
@@ -61,21 +58,6 @@ pub fn raise(connection: &Connection, file: &SourceFile, mark: &Mark, moved: &st
     raised().map_err(|error| file.explain(error))
 }
 
-/// Removes everything of ours. The caller holds the write lock and commits.
-pub fn remove(connection: &Connection) -> rusqlite::Result<()> {
-    for kind in ["trigger", "table"] {
-        let sql = "SELECT name FROM main.sqlite_schema WHERE type = ?";
-        let names: Vec<String> = connection
-            .prepare(sql)?
-            .query_map([kind], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for name in names.iter().filter(|name| is_ours(name)) {
-            connection.execute_batch(&format!("DROP {kind} main.{}", quote(name)))?;
-        }
-    }
-    Ok(())
-}
-
 /// The error for a file that another migration has fenced.
 pub fn foreign(file: &SourceFile, mark: &Mark) -> Error {
     Error::new(
@@ -91,6 +73,7 @@ pub fn foreign(file: &SourceFile, mark: &Mark) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::log::remove;
 
     const SQL: &str = "CREATE TABLE \"it's \"\"odd\"\"\" (a UNIQUE, b); CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID; \
                        CREATE TABLE _switchboard (a); INSERT INTO w VALUES ('x')";

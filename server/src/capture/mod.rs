@@ -1,3 +1,5 @@
-//! What Switchback puts into the engines while it migrates.
+//! What Switchback puts into the source file: change capture, whose triggers write down the key of
+//! every row that changes, and the fence.
 
 pub mod fence;
+pub mod log;

@@ -14,7 +14,10 @@ use super::{
     source_watch::SourceWatch,
 };
 use crate::{
-    capture::fence::{self, Mark},
+    capture::{
+        fence::{self, Mark},
+        log,
+    },
     db::{
         control::{ControlStore, DatabaseRecord},
         source::SourceFile,
@@ -181,7 +184,7 @@ pub(super) async fn open(source: &SourceFile, id: &str) -> Result<()> {
             return connection.execute_batch("ROLLBACK").map_err(explain);
         }
         failpoint::hit("unfence.before");
-        fence::remove(&connection).map_err(explain)?;
+        log::remove(&connection).map_err(explain)?;
         commit(&connection, &source)?;
         failpoint::hit("unfence.after");
         Ok(())
