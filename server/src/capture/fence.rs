@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::{
     census,
     db::source::SourceFile,
-    dialect::capture::{PREFIX, fence_triggers},
+    dialect::capture::{PREFIX, fence_triggers, is_ours},
     error::{Error, Reason, Result},
 };
 
@@ -58,6 +58,26 @@ pub fn raise(connection: &Connection, file: &SourceFile, mark: &Mark, moved: &st
     raised().map_err(|error| file.explain(error))
 }
 
+/// Refuses objects of the application under names of ours: the census would pass them over, and
+/// removing what is ours would drop them.
+pub fn refuse_namesakes(connection: &Connection, file: &SourceFile) -> Result<()> {
+    let find = || -> rusqlite::Result<Option<String>> {
+        if mark(connection)?.is_some() {
+            return Ok(None);
+        }
+        let sql = "SELECT name FROM main.sqlite_schema ORDER BY rowid";
+        let mut statement = connection.prepare(sql)?;
+        let mut names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        names.find(|name| name.as_ref().is_ok_and(|name| is_ours(name))).transpose()
+    };
+    let Some(name) = find().map_err(|error| file.explain(error))? else { return Ok(()) };
+    Err(Error::new(
+        Reason::SourceFenced,
+        format!("the source has an object named {name:?}, and such names are Switchback's own"),
+    )
+    .hint("rename it in the application; names that begin with _switchback_ are reserved"))
+}
+
 /// The error for a file that another migration has fenced.
 pub fn foreign(file: &SourceFile, mark: &Mark) -> Error {
     Error::new(
@@ -82,6 +102,17 @@ mod tests {
         let sql = "SELECT type || name || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
         let mut statement = connection.prepare(sql).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn names_of_ours_are_refused_and_others_are_not() {
+        let file = SourceFile::new("a.db");
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SQL).unwrap();
+        refuse_namesakes(&connection, &file).unwrap();
+        connection.execute_batch("CREATE TABLE _Switchback_notes (a)").unwrap();
+        let error = refuse_namesakes(&connection, &file).unwrap_err();
+        assert!(error.message().contains("_Switchback_notes"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rehearsal;
 use crate::{
+    capture::fence,
     census,
     db::{
         Database,
@@ -75,6 +76,7 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
 
 fn read_schema(source: &SourceFile) -> Result<SourceSchema> {
     let connection = source.open()?;
+    fence::refuse_namesakes(&connection, source)?;
     census::schema::read(&connection, source)
 }
 
