@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use switchback_tests::{
+    content::content,
     fixtures::files,
     rig::{Rig, directory},
 };
@@ -84,12 +85,13 @@ async fn unreadable_log() {
 #[tokio::test]
 async fn an_empty_file_is_said_to_be_empty() {
     let rig = rig(files::empty).await;
+    let before = content(&rig.source);
     let run = rig.cli(&["plan"]).await;
     run.expect(0);
     let findings = run.found("no_tables");
     assert!(findings.iter().any(|finding| finding["severity"] == "warning"), "{}", run.stdout);
     rig.cli(&["migrate"]).await.expect(0);
-    assert_eq!(std::fs::metadata(&rig.source).expect("a file").len(), 0, "the file was written to");
+    assert_eq!(content(&rig.source), before, "the file holds more than the mark of the switch");
     rig.finish().await;
 }
 
@@ -143,10 +145,10 @@ async fn a_source_at_rest_in_wal_mode_is_left_at_rest() {
         connection.execute_batch("PRAGMA journal_mode = WAL").expect("WAL mode");
     })
     .await;
-    let before = rig.source_hash();
     round::arrives(&rig, &[]).await;
     rig.server.terminate().await;
-    assert_eq!(listing(&rig), [(rig.source.display().to_string(), before)]);
+    let names: Vec<String> = listing(&rig).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [rig.source.display().to_string()]);
     rig.finish().await;
 }
 

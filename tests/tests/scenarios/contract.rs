@@ -17,6 +17,8 @@ fn what_is_pure_imports_nothing_that_acts() {
     collect(&server.join("dialect"), &mut files);
     assert!(files.len() > 5, "{files:?}");
     files.push(server.join("migration/phase.rs"));
+    // Tests may ask SQLite itself what is right.
+    files.retain(|file| !file.ends_with("tests.rs"));
     for file in files {
         let text =
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
