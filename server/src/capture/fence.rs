@@ -3,10 +3,13 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::table_number;
 use crate::{
-    census,
     db::source::SourceFile,
-    dialect::capture::{PREFIX, fence_triggers, is_ours},
+    dialect::{
+        capture::{PREFIX, fence_triggers, is_ours},
+        schema::SourceSchema,
+    },
     error::{Error, Reason, Result},
 };
 
@@ -21,9 +24,10 @@ pub struct Mark {
 
 /// Reads the mark; `None` where Switchback has left nothing in the file.
 pub fn mark(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
-    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?";
-    let ours = connection.query_row(sql, [PREFIX], |_| Ok(())).optional()?;
-    if ours.is_none() {
+    // An application's table of that name is not a mark.
+    let sql = "SELECT count(*) FROM pragma_table_info(?, 'main') \
+               WHERE name IN ('id', 'migration', 'fenced', 'attempt')";
+    if connection.query_row(sql, [PREFIX], |row| row.get::<_, i64>(0))? < 4 {
         return Ok(None);
     }
     let sql = format!("SELECT migration, fenced, attempt FROM main.{PREFIX} WHERE id = 1");
@@ -35,27 +39,28 @@ pub fn mark(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
         .optional()
 }
 
-/// Raises the fence on every table. The caller holds the write lock and commits.
-pub fn raise(connection: &Connection, file: &SourceFile, mark: &Mark, moved: &str) -> Result<()> {
-    let schema = census::schema::read(connection, file)?;
+/// Raises the fence on every table. The caller holds the write lock and commits; `moved` says
+/// where the database has gone, without a password.
+pub fn raise(
+    connection: &Connection,
+    schema: &SourceSchema,
+    mark: &Mark,
+    moved: &str,
+) -> rusqlite::Result<()> {
     let message = format!("switchback: this database has moved to PostgreSQL ({moved})");
-    let raised = || -> rusqlite::Result<()> {
-        connection.execute_batch(&format!(
-            "CREATE TABLE {PREFIX} (id INTEGER PRIMARY KEY, migration TEXT NOT NULL, \
-               fenced INTEGER NOT NULL, attempt INTEGER NOT NULL)"
-        ))?;
-        let sql =
-            format!("INSERT INTO {PREFIX} (id, migration, fenced, attempt) VALUES (1, ?, ?, ?)");
-        let attempt = mark.fenced.unwrap_or_default();
-        connection.execute(&sql, (&mark.migration, mark.fenced.is_some(), attempt))?;
-        for (number, table) in schema.tables.iter().enumerate() {
-            for (_, sql) in fence_triggers(number, table, &message) {
-                connection.execute_batch(&sql)?;
-            }
+    connection.execute_batch(&format!(
+        "CREATE TABLE {PREFIX} (id INTEGER PRIMARY KEY, migration TEXT NOT NULL, \
+           fenced INTEGER NOT NULL, attempt INTEGER NOT NULL)"
+    ))?;
+    let sql = format!("INSERT INTO {PREFIX} (id, migration, fenced, attempt) VALUES (1, ?, ?, ?)");
+    let attempt = mark.fenced.unwrap_or_default();
+    connection.execute(&sql, (&mark.migration, mark.fenced.is_some(), attempt))?;
+    for (position, table) in schema.tables.iter().enumerate() {
+        for (_, sql) in fence_triggers(table_number(position), table, &message) {
+            connection.execute_batch(&sql)?;
         }
-        Ok(())
-    };
-    raised().map_err(|error| file.explain(error))
+    }
+    Ok(())
 }
 
 /// Refuses objects of the application under names of ours: the census would pass them over, and
@@ -93,7 +98,7 @@ pub fn foreign(file: &SourceFile, mark: &Mark) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::log::remove;
+    use crate::{capture::remove, census};
 
     const SQL: &str = "CREATE TABLE \"it's \"\"odd\"\"\" (a UNIQUE, b); CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID; \
                        CREATE TABLE _switchboard (a); INSERT INTO w VALUES ('x')";
@@ -110,9 +115,12 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(SQL).unwrap();
         refuse_namesakes(&connection, &file).unwrap();
-        connection.execute_batch("CREATE TABLE _Switchback_notes (a)").unwrap();
-        let error = refuse_namesakes(&connection, &file).unwrap_err();
-        assert!(error.message().contains("_Switchback_notes"), "{error}");
+        for name in ["_Switchback_notes", "_switchback"] {
+            connection.execute_batch(&format!("CREATE TABLE {name} (id)")).unwrap();
+            let error = refuse_namesakes(&connection, &file).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+            connection.execute_batch(&format!("DROP TABLE {name}")).unwrap();
+        }
     }
 
     #[test]
@@ -126,7 +134,7 @@ mod tests {
         let planned = census::schema::read(&connection, &file).unwrap();
 
         let ours = Mark { migration: "m".into(), fenced: Some(3) };
-        raise(&connection, &file, &ours, "postgres://it's/d").unwrap();
+        raise(&connection, &planned, &ours, "postgres://it's/d").unwrap();
         assert_eq!(mark(&connection).unwrap(), Some(ours));
         let fenced = census::schema::read(&connection, &file).unwrap();
         assert_eq!((fenced.fingerprint, fenced.tables), (planned.fingerprint, planned.tables));

@@ -1,19 +1,15 @@
-//! The change log in the source file: installing it, trimming it, removing it.
+//! The change log in the source file: installing and trimming it.
 //!
 //! Every function works inside a transaction that the caller has begun.
 
 use rusqlite::Connection;
 
+use super::table_number;
 use crate::dialect::{
     capture::{self, LOG},
     schema::{SourceSchema, Table},
     sqlite::quote,
 };
-
-/// Number of a table in the log, from its position in the schema; 0 is the anchor's.
-pub fn table_number(position: usize) -> usize {
-    position + 1
-}
 
 /// Creates the log and the triggers, and logs the anchor: an entry of table 0 whose key is `token`.
 pub fn install(
@@ -24,28 +20,9 @@ pub fn install(
     connection.execute_batch(&capture::create_log(capture::log_width(&schema.tables)))?;
     let log = quote(LOG);
     connection.execute(&format!("INSERT INTO {log}(tab, k1) VALUES (0, ?1)"), [token])?;
-    for (position, table) in applications_tables(schema) {
+    for (position, table) in schema.tables.iter().enumerate() {
         for (_, sql) in capture::capture_triggers(table_number(position), table) {
             connection.execute_batch(&sql)?;
-        }
-    }
-    Ok(())
-}
-
-fn applications_tables(schema: &SourceSchema) -> impl Iterator<Item = (usize, &Table)> {
-    schema.tables.iter().enumerate().filter(|(_, table)| !capture::is_ours(&table.name))
-}
-
-/// Drops every trigger and every table of ours, the fence included.
-pub fn remove(connection: &Connection) -> rusqlite::Result<()> {
-    // Triggers first: the application's tables must never have one whose log is gone.
-    for kind in ["trigger", "table"] {
-        let names: Vec<String> = connection
-            .prepare("SELECT name FROM main.sqlite_master WHERE type = ?1")?
-            .query_map([kind], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for name in names.iter().filter(|name| capture::is_ours(name)) {
-            connection.execute_batch(&format!("DROP {kind} main.{}", quote(name)))?;
         }
     }
     Ok(())
@@ -81,7 +58,7 @@ pub fn check_compiles(
     schema: &SourceSchema,
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let mut broken = Vec::new();
-    for (_, table) in applications_tables(schema) {
+    for table in &schema.tables {
         for sql in statements(table) {
             match connection.prepare(&sql) {
                 Ok(_) => {}

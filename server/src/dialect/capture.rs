@@ -13,6 +13,7 @@ mod row;
 
 use self::row::Row;
 use super::{
+    ident::literal,
     schema::{Index, IndexKey, IndexTerm, RowAddress, Table},
     sqlite::quote,
 };
@@ -159,10 +160,6 @@ fn trigger(number: usize, table: &Table, kind: [&str; 2], body: &str) -> (String
         quote(&table.name)
     );
     (name, sql)
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The parts of one table's triggers.

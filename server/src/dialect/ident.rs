@@ -20,7 +20,7 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", quote(schema), quote(name))
 }
 
-/// A string literal for PostgreSQL (`standard_conforming_strings` is on).
+/// A string literal, the same for both engines (`standard_conforming_strings` is on).
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

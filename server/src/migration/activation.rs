@@ -1,14 +1,14 @@
 //! Which engine is active, and who may change that.
 
 use switchback_proto::{
-    v1::{Engine, OperationState},
+    v1::{Engine, OperationState, Phase},
     words::Word,
 };
 
 use super::{build::Context, cutover};
 use crate::{
     db::{
-        control::ControlStore,
+        control::{ControlStore, DatabaseRecord},
         target::{Control, gone},
     },
     error::{Error, Reason, Result},
@@ -30,6 +30,8 @@ pub(super) async fn admit(context: &Context<'_>, store: &ControlStore) -> Result
     if control.migration == *context.id || ended(store, &control).await? {
         tracing::info!(migration = control.migration, "removing what an earlier migration left");
         undo(context, &control.migration).await?;
+        let record = store.database(name).await?;
+        store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await?;
         return cutover::refuse_fenced(&context.database.source).await;
     }
     Err(Error::new(

@@ -23,7 +23,11 @@ use super::{
     validation,
 };
 use crate::{
-    db::{Database, control::ControlStore, target::Target},
+    db::{
+        Database,
+        control::{ControlStore, DatabaseRecord},
+        target::Target,
+    },
     error::{Error, Kind, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
@@ -86,6 +90,10 @@ impl<'a> Coordinator<'a> {
             let phase = journal.phase();
             match phase {
                 Phase::Reversible => return Some(success(journal)),
+                Phase::Halted => {
+                    self.record_halt().await;
+                    return Some(failure(journal));
+                }
                 Phase::Idle if journal.failure.is_some() => return Some(failure(journal)),
                 _ => {}
             }
@@ -126,7 +134,11 @@ impl<'a> Coordinator<'a> {
 
     fn give_up(&self, error: Error, journal: &mut Journal) -> Event {
         // An error while undoing does not hide why it is undone.
-        let event = if error.kind() == Kind::Cancelled { Event::Cancelled } else { Event::Failed };
+        let event = match error.reason() {
+            Reason::Halted => Event::Contradicted,
+            _ if error.kind() == Kind::Cancelled => Event::Cancelled,
+            _ => Event::Failed,
+        };
         if journal.failure.is_none() {
             journal.failure = Some(OperationError {
                 reason: error.reason().as_str().into(),
@@ -143,15 +155,15 @@ impl<'a> Coordinator<'a> {
             // Nothing is changed yet: whoever asks is better off with the answer.
             Phase::Idle | Phase::Planning => Duration::ZERO,
             Phase::Aborting => PATIENCE_UNDOING,
-            // PostgreSQL may have decided already: only forward.
-            Phase::CuttingOver => Duration::MAX,
             _ => PATIENCE,
         };
         let mut waits = backoff();
         let mut away_since = None;
         loop {
             let error = match self.step(phase, journal).await {
-                Err(error) if error.is_retryable() || undecided(phase, &error) => error,
+                Err(error) if error.is_retryable() || self.goes_forward(phase, &error).await => {
+                    error
+                }
                 Err(error) if phase == Phase::Aborting => {
                     return Ok(self.leave_rest(&error, journal));
                 }
@@ -185,6 +197,25 @@ impl<'a> Coordinator<'a> {
         tokio::select! {
             () = stop.cancelled() => Err(cancelled()),
             () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+
+    /// The decision may have been made: only forward, whatever PostgreSQL or the state directory
+    /// says, unless the switch was given up in good order.
+    async fn goes_forward(&self, phase: Phase, error: &Error) -> bool {
+        let settled = [Reason::CutoverFailed, Reason::Halted, Reason::TargetInUse];
+        phase == Phase::CuttingOver && !settled.contains(&error.reason()) && self.in_doubt().await
+    }
+
+    /// Shows in the database's state that a person is needed.
+    async fn record_halt(&self) {
+        let name = &self.run.database;
+        let recorded = async {
+            let record = self.store.database(name).await?;
+            self.store.set_database(name, DatabaseRecord { phase: Phase::Halted, ..record }).await
+        };
+        if let Err(error) = recorded.await {
+            tracing::error!(%error, "the halt could not be recorded");
         }
     }
 
@@ -322,21 +353,6 @@ impl<'a> Coordinator<'a> {
 /// to cancel what PostgreSQL may have decided.
 fn finishes(phase: Phase) -> bool {
     matches!(phase, Phase::Aborting | Phase::CuttingOver)
-}
-
-/// The decision may have been made and cannot be recorded here yet.
-fn undecided(phase: Phase, error: &Error) -> bool {
-    phase == Phase::CuttingOver
-        && !matches!(
-            error.reason(),
-            Reason::TargetInUse
-                | Reason::CutoverFailed
-                | Reason::Halted
-                | Reason::SourceChanged
-                | Reason::SourceFenced
-                | Reason::SourceMissing
-                | Reason::SourceUnreadable
-        )
 }
 
 fn backoff() -> impl Iterator<Item = Duration> {

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use switchback_proto::v1::{CutoverReport, Engine, Phase};
+use tokio::time::{sleep, timeout};
 
 use super::{
     build::Context,
@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     capture::{
+        self,
         fence::{self, Mark},
-        log,
+        lock,
     },
     db::{
         control::{ControlStore, DatabaseRecord},
@@ -31,9 +32,8 @@ use crate::{
 /// and opens SQLite again.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Between two tries for SQLite's write lock: SQLite's own busy handler sleeps up to 100 ms, and
-/// loses against saturated writers.
-const SPIN: Duration = Duration::from_micros(200);
+/// Between two tries for PostgreSQL's locks, of which each waits a little itself.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How a switch went on.
 pub(super) enum Switched {
@@ -68,7 +68,7 @@ pub(super) async fn switch(
                 let number = context.target.begin_attempt(context.name(), context.id).await?;
                 failpoint::hit("attempt.after");
                 let number = number.ok_or_else(crate::db::target::gone)?;
-                held = raise(context, watch, number).await?;
+                held = raise(context, journal, watch, number).await?;
             }
             Step::Decide(attempt) => {
                 failpoint::hit("decide.before");
@@ -125,28 +125,39 @@ pub(super) async fn refuse_fenced(source: &SourceFile) -> Result<()> {
 
 /// Fences the source, if nobody has written to it since it was watched and the attempt still
 /// stands. Writers wait for the lock meanwhile; returns since when.
-async fn raise(context: &Context<'_>, watch: SourceWatch, attempt: i64) -> Result<Instant> {
+async fn raise(
+    context: &Context<'_>,
+    journal: &Journal,
+    watch: SourceWatch,
+    attempt: i64,
+) -> Result<Instant> {
     let locked = blocking(move || watch.lock(DEADLINE)).await?;
     let held = Instant::now();
     // Read again under the lock: another server may have given the attempt up.
-    let control = context.target.own_control(context.name(), context.id).await?;
+    let asked = context.target.own_control(context.name(), context.id);
+    let control = timeout(DEADLINE, asked).await.map_err(|_| {
+        Error::new(Reason::TargetUnreachable, "PostgreSQL did not answer while writers waited")
+            .hint("the source is open; the switch is tried again")
+    })??;
     if control.decision != "pending" || control.attempt != attempt {
         return Err(Error::new(Reason::CutoverFailed, "another server gave the attempt up")
             .hint("`switchback status` says what became of the migration"));
     }
     let mark = Mark { migration: context.id.clone(), fenced: Some(attempt) };
     let (file, moved) = (context.database.source.clone(), context.database.postgres.display());
+    // As it was validated: under the lock nothing can have changed it.
+    let schema = journal.schema()?.clone();
     failpoint::hit("fence.before");
     blocking(move || {
-        fence::raise(&locked, &file, &mark, &moved)?;
-        commit(&locked, &file)
+        fence::raise(&locked, &schema, &mark, &moved).map_err(|error| file.explain(error))?;
+        lock::commit(&locked, &file, DEADLINE)
     })
     .await?;
     failpoint::hit("fence.after");
     Ok(held)
 }
 
-/// Commits the decision; tries again where other sessions hold a table's lock, until the deadline.
+/// Commits the decision; tries again while other sessions hold a table's lock, until the deadline.
 /// While PostgreSQL is away nobody knows what it has decided: then only it can tell.
 async fn decide(
     context: &Context<'_>,
@@ -154,14 +165,21 @@ async fn decide(
     attempt: i64,
     began: Instant,
 ) -> Result<()> {
-    match context.target.decide(journal.plan()?, context.id, attempt).await {
-        Ok(_) => Ok(()),
-        Err(error) if began.elapsed() >= DEADLINE && undecided(context).await => Err(Error::new(
-            Reason::CutoverFailed,
-            format!("the switch was not made within {} s: {error}", DEADLINE.as_secs()),
-        )
-        .hint("end the sessions that hold locks on the target's tables, then migrate again")),
-        Err(error) => Err(error),
+    loop {
+        let decided = context.target.decide(journal.plan()?, context.id, attempt).await;
+        // Where it is not the one that is pending, the records say what it is.
+        let Err(error) = decided else { return Ok(()) };
+        if !undecided(context).await {
+            return Err(error);
+        }
+        if began.elapsed() >= DEADLINE {
+            return Err(Error::new(
+                Reason::CutoverFailed,
+                format!("the switch was not made within {} s: {error}", DEADLINE.as_secs()),
+            )
+            .hint("end the sessions that hold locks on the target's tables, then migrate again"));
+        }
+        sleep(AGAIN).await;
     }
 }
 
@@ -178,50 +196,18 @@ pub(super) async fn open(source: &SourceFile, id: &str) -> Result<()> {
         let connection = source.open()?;
         let explain = |error| source.explain(error);
         connection.pragma_update(None, "query_only", false).map_err(explain)?;
-        begin(&connection, &source, DEADLINE)?;
+        lock::begin(&connection, &source, DEADLINE)?;
         let mark = fence::mark(&connection).map_err(explain)?;
         if mark.is_none_or(|mark| mark.migration != id) {
             return connection.execute_batch("ROLLBACK").map_err(explain);
         }
         failpoint::hit("unfence.before");
-        log::remove(&connection).map_err(explain)?;
-        commit(&connection, &source)?;
+        capture::remove(&connection).map_err(explain)?;
+        lock::commit(&connection, &source, DEADLINE)?;
         failpoint::hit("unfence.after");
         Ok(())
     })
     .await
-}
-
-/// Takes SQLite's write lock.
-pub(super) fn begin(connection: &Connection, file: &SourceFile, deadline: Duration) -> Result<()> {
-    let explain = |error| file.explain(error);
-    connection.busy_timeout(Duration::ZERO).map_err(explain)?;
-    // What is recorded here has to outlive a loss of power.
-    connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
-    // Triggers of the application are not to run on what is ours.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(explain)?;
-    spin(connection, file, "BEGIN IMMEDIATE", deadline)
-}
-
-/// Commits; in a rollback journal it has to wait for readers.
-fn commit(connection: &Connection, file: &SourceFile) -> Result<()> {
-    spin(connection, file, "COMMIT", DEADLINE)
-}
-
-#[expect(clippy::disallowed_methods, reason = "SQLite notifies nobody of a lock that is free")]
-fn spin(connection: &Connection, file: &SourceFile, sql: &str, wait: Duration) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        match connection.execute_batch(sql) {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && began.elapsed() < wait =>
-            {
-                std::thread::sleep(SPIN);
-            }
-            done => return done.map_err(|error| file.explain(error)),
-        }
-    }
 }
 
 /// The control database follows what PostgreSQL has decided.
@@ -238,5 +224,8 @@ async fn record(context: &Context<'_>, store: &ControlStore, journal: &mut Journ
 async fn halted(context: &Context<'_>) -> Error {
     let found = records(context).await;
     Error::new(Reason::Halted, format!("both engines' records contradict each other: {found:?}"))
-        .hint("one of the two was restored or changed by hand: compare them, and ask before you open one")
+        .hint(
+            "one of the two was restored or changed by hand, and nothing was changed since: compare \
+             them; where SQLite is to go on, `switchback migrate` opens it first",
+        )
 }

@@ -23,6 +23,8 @@ pub enum Event {
     Activated,
     /// A restart lost sight of the source before it was fenced.
     Unwatched,
+    /// Both engines' records contradict each other.
+    Contradicted,
     /// It cannot go on.
     Failed,
     /// The caller asked to stop.
@@ -61,6 +63,8 @@ impl std::error::Error for IllegalTransition {}
 ///   restart reads both records (`resume`) and goes on, or validates again where SQLite was not
 ///   fenced yet. It cannot be cancelled.
 /// - `reversible`: PostgreSQL is active, SQLite is fenced. A restart connects to PostgreSQL.
+/// - `halted`: both engines' records contradict each other, and nothing is changed until somebody
+///   decides. A restart does nothing.
 /// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
 pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition> {
     match (phase, event) {
@@ -72,6 +76,7 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
         (Phase::Validating, Event::Matched) => Ok(Phase::CuttingOver),
         (Phase::CuttingOver, Event::Activated) => Ok(Phase::Reversible),
         (Phase::CuttingOver, Event::Unwatched) => Ok(Phase::Validating),
+        (Phase::CuttingOver, Event::Contradicted) => Ok(Phase::Halted),
         // Nothing is made before `installing`, so nothing is to be undone.
         (Phase::Planning, Event::Failed | Event::Cancelled) | (Phase::Aborting, Event::Undone) => {
             Ok(Phase::Idle)
@@ -90,7 +95,7 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 11] = [
+    const EVENTS: [Event; 12] = [
         Event::Requested,
         Event::Planned,
         Event::Installed,
@@ -99,6 +104,7 @@ mod tests {
         Event::Matched,
         Event::Activated,
         Event::Unwatched,
+        Event::Contradicted,
         Event::Failed,
         Event::Cancelled,
         Event::Undone,
@@ -109,7 +115,7 @@ mod tests {
     }
 
     /// Every pair that is legal; every other one must be refused.
-    const LEGAL: [(Phase, Event, Phase); 20] = [
+    const LEGAL: [(Phase, Event, Phase); 21] = [
         (Phase::Idle, Event::Requested, Phase::Planning),
         (Phase::Planning, Event::Planned, Phase::Installing),
         (Phase::Planning, Event::Failed, Phase::Idle),
@@ -128,6 +134,7 @@ mod tests {
         (Phase::Validating, Event::Cancelled, Phase::Aborting),
         (Phase::CuttingOver, Event::Activated, Phase::Reversible),
         (Phase::CuttingOver, Event::Unwatched, Phase::Validating),
+        (Phase::CuttingOver, Event::Contradicted, Phase::Halted),
         (Phase::CuttingOver, Event::Failed, Phase::Aborting),
         (Phase::Aborting, Event::Undone, Phase::Idle),
     ];
@@ -145,7 +152,7 @@ mod tests {
     #[test]
     fn every_phase_that_is_reached_leads_to_an_end() {
         for (_, _, phase) in LEGAL {
-            let ends = matches!(phase, Phase::Idle | Phase::Reversible);
+            let ends = matches!(phase, Phase::Idle | Phase::Reversible | Phase::Halted);
             assert!(ends || LEGAL.iter().any(|(from, _, _)| *from == phase), "{phase:?}");
         }
     }

@@ -77,33 +77,48 @@ pub(super) fn next_step(records: Records) -> Step {
 mod tests {
     use super::*;
 
-    /// Every combination: decision, active engine, attempt 2, and what SQLite says.
+    const DECISIONS: [Decision; 5] =
+        [Decision::None, Decision::Pending, Decision::Pg, Decision::Sqlite, Decision::Aborted];
+
+    /// Every combination with attempt 2.
+    fn all() -> impl Iterator<Item = Records> {
+        DECISIONS.into_iter().flat_map(|decision| {
+            [false, true].into_iter().flat_map(move |postgres_active| {
+                [None, Some(1), Some(2), Some(3)].into_iter().map(move |fenced| Records {
+                    decision,
+                    postgres_active,
+                    attempt: 2,
+                    fenced,
+                })
+            })
+        })
+    }
+
     #[test]
     fn every_pair_of_records_has_its_step() {
         use Decision::{Aborted, None as Undecided, Pending, Pg, Sqlite};
-        for decision in [Undecided, Pending, Pg, Sqlite, Aborted] {
-            for postgres_active in [false, true] {
-                for fenced in [None, Some(1), Some(2), Some(3)] {
-                    let wanted = match (decision, postgres_active, fenced) {
-                        (Undecided | Pending | Sqlite | Aborted, false, None) => Step::Attempt,
-                        (Pending, false, Some(2)) => Step::Decide(2),
-                        (Sqlite | Aborted, false, Some(1 | 2)) => Step::Unfence,
-                        (Pg, true, Some(2)) => Step::Done,
-                        _ => Step::Halt,
-                    };
-                    let records = Records { decision, postgres_active, attempt: 2, fenced };
-                    assert_eq!(next_step(records), wanted, "{records:?}");
-                }
-            }
+        for records in all() {
+            let wanted = match (records.decision, records.postgres_active, records.fenced) {
+                (Undecided | Pending | Sqlite | Aborted, false, None) => Step::Attempt,
+                (Pending, false, Some(2)) => Step::Decide(2),
+                (Sqlite | Aborted, false, Some(1 | 2)) => Step::Unfence,
+                (Pg, true, Some(2)) => Step::Done,
+                _ => Step::Halt,
+            };
+            assert_eq!(next_step(records), wanted, "{records:?}");
         }
     }
 
     #[test]
     fn both_engines_are_never_opened() {
-        // Only a fenced SQLite leads to a decision, and only an undecided PostgreSQL to an open one.
-        for fenced in [None, Some(2)] {
-            let pg = Records { decision: Decision::Pg, postgres_active: true, attempt: 2, fenced };
-            assert!(!matches!(next_step(pg), Step::Unfence | Step::Attempt));
+        for records in all() {
+            match next_step(records) {
+                // Opens PostgreSQL, or says that it is open.
+                Step::Decide(_) | Step::Done => assert!(records.fenced.is_some(), "{records:?}"),
+                // Leaves SQLite open, or opens it.
+                Step::Attempt | Step::Unfence => assert!(!records.postgres_active, "{records:?}"),
+                Step::Halt => {}
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, MAIN_DB};
 
-use super::cutover;
 use crate::{
+    capture::lock,
     census,
     copy::reader::changed,
     db::source::{SourceFile, missing},
@@ -57,7 +57,7 @@ impl SourceWatch {
             return Err(unfenceable(&self.source));
         }
         self.connection.pragma_update(None, "query_only", false).map_err(explain)?;
-        cutover::begin(&self.connection, &self.source, deadline).map_err(|error| {
+        lock::begin(&self.connection, &self.source, deadline).map_err(|error| {
             match error.reason() {
                 Reason::SourceLocked => late(deadline).caused_by(error),
                 _ => error,

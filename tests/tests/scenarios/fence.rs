@@ -212,6 +212,61 @@ async fn a_source_that_has_moved_is_not_migrated_again() {
     rig.finish().await;
 }
 
+/// The server ends while it opens SQLite again, before and after the commit.
+#[tokio::test]
+async fn a_kill_while_the_switch_is_given_up_opens_sqlite_again() {
+    for point in ["unfence.before", "unfence.after"] {
+        let mut rig = Rig::of(|connection| damage::big(connection, ROWS)).await;
+        let before = content(&rig.source);
+        rig.server.terminate().await;
+        rig.server.set("SWITCHBACK_FAILPOINT", point);
+        rig.server.launch().await;
+        let mut run = rig.start(&["migrate"]);
+        let started = run.find(|event| event["event"] == "started").await;
+        run.find(|event| event["event"] == "phase" && event["phase"] == "validating").await;
+        let mut client = rig.target().await;
+        let lock = client.transaction().await.expect("a transaction");
+        lock.batch_execute("LOCK TABLE big IN SHARE MODE").await.expect("a lock");
+        rig.server.ended().await;
+        drop((run, lock));
+        assert_eq!(sqlite_is_open(&rig), point == "unfence.after");
+        rig.server.set("SWITCHBACK_FAILPOINT", "");
+        rig.server.launch().await;
+        let operation = started["operation_id"].as_str().expect("an id");
+        rig.cli(&["operations", "watch", operation]).await.refused(5, "CUTOVER_FAILED");
+        assert!(sqlite_is_open(&rig), "{point}");
+        assert_eq!(content(&rig.source), before, "{point}");
+        assert_no_trace(&rig);
+        rig.assert_target_empty().await;
+        rig.finish().await;
+    }
+}
+
+/// PostgreSQL's record is of before the attempt, as after a restore: nothing is done until
+/// somebody says which engine is to go on.
+#[tokio::test]
+async fn records_that_contradict_each_other_halt_the_switch() {
+    let mut rig = Rig::of(|connection| damage::big(connection, 1_000)).await;
+    rig.server.terminate().await;
+    rig.server.set("SWITCHBACK_FAILPOINT", "fence.after");
+    rig.server.launch().await;
+    let mut run = rig.start(&["migrate"]);
+    let started = run.find(|event| event["event"] == "started").await;
+    rig.server.ended().await;
+    drop(run);
+    let restored = "UPDATE switchback.control SET attempt = 0, decision = 'none'";
+    rig.target().await.batch_execute(restored).await.expect("a record of before");
+    rig.server.set("SWITCHBACK_FAILPOINT", "");
+    rig.server.launch().await;
+    let operation = started["operation_id"].as_str().expect("an id");
+    rig.cli(&["operations", "watch", operation]).await.refused(5, "HALTED");
+    assert!(!sqlite_is_open(&rig) && !postgres_is_open(&rig).await);
+    assert_eq!(rig.cli(&["status"]).await.events[0]["phase"], "halted");
+    rig.cli(&["migrate"]).await.expect(0);
+    assert!(!sqlite_is_open(&rig) && postgres_is_open(&rig).await);
+    rig.finish().await;
+}
+
 fn assert_no_trace(rig: &Rig) {
     let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%switchback%'";
     let left: i64 = rig.source().query_row(sql, [], |row| row.get(0)).expect("the schema is read");

@@ -2,7 +2,7 @@ mod cases;
 mod model;
 
 use super::*;
-use crate::{census, db::source::SourceFile};
+use crate::{capture::remove, census, db::source::SourceFile};
 use model::{Model, Rng};
 
 pub(super) fn schema(connection: &Connection) -> SourceSchema {

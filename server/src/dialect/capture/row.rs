@@ -3,6 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use crate::dialect::{
+    ident::literal,
     schema::{Column, Table},
     sqlite::{self, quote},
 };
@@ -86,7 +87,7 @@ pub(super) fn default_value(text: &str) -> String {
         let is_constant = word.quote_style.is_none()
             && constants.iter().any(|constant| word.value.eq_ignore_ascii_case(constant));
         if !is_constant {
-            return super::literal(&word.value);
+            return literal(&word.value);
         }
     }
     format!("({text})")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use crate::{
-    capture::log::table_number,
+    capture::table_number,
     dialect::{
         capture::{CaptureKey, capture_key},
         schema::{SourceSchema, Table},
