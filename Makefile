@@ -32,6 +32,16 @@ check: ## Everything that must pass: formatting, lints, interface, tests.
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 
+.PHONY: soak
+soak: build ## Kills the server in the middle of migrations, SWITCHBACK_SOAK_KILLS times (500).
+	SWITCHBACK_SOAK_KILLS=$${SWITCHBACK_SOAK_KILLS:-500} \
+	cargo test --locked -p switchback-tests --test scenarios -- --exact --nocapture \
+	live::a_server_that_is_killed_again_and_again_loses_nothing
+
 .PHONY: bench
 bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_ROWS and _TABLES.
 	cargo bench --locked -p switchback-tests --bench migrate
+
+.PHONY: bench-live
+bench-live: release ## Measures the write pause, the cost of capture and the rate that is followed.
+	cargo bench --locked -p switchback-tests --bench live

@@ -13,7 +13,7 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 30] = [
+const JSON: [&str; 33] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
@@ -29,6 +29,7 @@ const JSON: [&str; 30] = [
     "PhaseSeconds",
     "TableReport",
     "CutoverReport",
+    "CutoverForecast",
     "RollbackReport",
     "FinalizeReport",
     "AbortReport",
@@ -42,6 +43,8 @@ const JSON: [&str; 30] = [
     "PlanRequest",
     "MigrateRequest",
     "ValidateRequest",
+    "CutoverRequest",
+    "AbortRequest",
     "EngineStatus",
     "SchemaVersion",
 ];
@@ -61,6 +64,9 @@ const WORDS: [(&str, &str); 11] = [
     ("SchemaVersion.engine", "engine"),
 ];
 
+/// Optional fields that JSON leaves out where they are not set: their absence says something.
+const SPARSE: [&str; 1] = ["CutoverReport.forecast"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=switchback");
     let descriptors = protox::compile(PROTOS, ["."])?;
@@ -78,6 +84,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.field_attribute(
             format!(".switchback.v1.{field}"),
             format!("#[serde(with = \"crate::words::{module}\")]"),
+        );
+    }
+    for field in SPARSE {
+        builder = builder.field_attribute(
+            format!(".switchback.v1.{field}"),
+            "#[serde(skip_serializing_if = \"Option::is_none\")]",
         );
     }
     builder.compile_fds(descriptors)?;

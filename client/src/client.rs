@@ -3,7 +3,8 @@
 use std::{pin::Pin, time::Duration};
 
 use switchback_proto::v1::{
-    CancelOperationRequest, Database, GetDatabaseRequest, GetOperationRequest,
+    AbortReport, AbortRequest, AbortResponse, CancelOperationRequest, CutoverReport,
+    CutoverRequest, CutoverResponse, Database, GetDatabaseRequest, GetOperationRequest,
     ListDatabasesRequest, ListOperationsRequest, MigrateReport, MigrateRequest, MigrateResponse,
     Operation as OperationRecord, OperationEvent, PlanReport, PlanRequest, PlanResponse,
     ValidateReport, ValidateRequest, ValidateResponse, WatchOperationRequest,
@@ -46,6 +47,8 @@ pub(crate) enum Call {
     Plan(PlanRequest),
     Migrate(MigrateRequest),
     Validate(ValidateRequest),
+    Cutover(CutoverRequest),
+    Abort(AbortRequest),
     Watch(WatchOperationRequest),
 }
 
@@ -57,14 +60,14 @@ impl Call {
     pub(crate) fn operation_id(&self) -> Option<String> {
         match self {
             Self::Watch(request) => Some(request.operation_id.clone()),
-            Self::Plan(_) | Self::Migrate(_) | Self::Validate(_) => None,
+            _ => None,
         }
     }
 
     pub(crate) fn first_sequence(&self) -> u64 {
         match self {
             Self::Watch(request) => request.from_sequence,
-            Self::Plan(_) | Self::Migrate(_) | Self::Validate(_) => 0,
+            _ => 0,
         }
     }
 }
@@ -84,7 +87,8 @@ macro_rules! carrier {
     )*};
 }
 
-carrier!(PlanResponse, MigrateResponse, ValidateResponse, WatchOperationResponse);
+carrier!(PlanResponse, MigrateResponse, ValidateResponse, CutoverResponse, AbortResponse);
+carrier!(WatchOperationResponse);
 
 /// A connection to a server; clones share it.
 #[derive(Debug, Clone)]
@@ -153,6 +157,19 @@ impl Client {
     ) -> Result<Operation<ValidateReport>> {
         fill_in(&mut request.request_id);
         self.start(Call::Validate(request)).await
+    }
+
+    /// Makes PostgreSQL the active engine of a database that is in `following`; with `dry_run`,
+    /// only says in the report's `forecast` whether that would be tried.
+    pub async fn cutover(&self, mut request: CutoverRequest) -> Result<Operation<CutoverReport>> {
+        fill_in(&mut request.request_id);
+        self.start(Call::Cutover(request)).await
+    }
+
+    /// Undoes a migration that has not been cut over.
+    pub async fn abort(&self, mut request: AbortRequest) -> Result<Operation<AbortReport>> {
+        fill_in(&mut request.request_id);
+        self.start(Call::Abort(request)).await
     }
 
     /// Attaches to an operation, from an event number on; 0 gives every event.
@@ -258,6 +275,8 @@ impl Client {
             Call::Plan(request) => Ok(events(self.unary(databases.plan(request)).await?)),
             Call::Migrate(request) => Ok(events(self.unary(databases.migrate(request)).await?)),
             Call::Validate(request) => Ok(events(self.unary(databases.validate(request)).await?)),
+            Call::Cutover(request) => Ok(events(self.unary(databases.cutover(request)).await?)),
+            Call::Abort(request) => Ok(events(self.unary(databases.abort(request)).await?)),
             Call::Watch(request) => {
                 Ok(events(self.unary(operations.watch_operation(request)).await?))
             }

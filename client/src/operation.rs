@@ -9,8 +9,8 @@ use std::{
 };
 
 use switchback_proto::v1::{
-    MigrateReport, OperationError, OperationEvent, OperationState, PlanReport, ResultEvent,
-    ValidateReport, operation_event::Event, result_event,
+    AbortReport, CutoverReport, MigrateReport, OperationError, OperationEvent, OperationState,
+    PlanReport, ResultEvent, ValidateReport, operation_event::Event, result_event,
 };
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -65,6 +65,8 @@ report! {
     Plan, PlanReport;
     Migrate, MigrateReport;
     Validate, ValidateReport;
+    Cutover, CutoverReport;
+    Abort, AbortReport;
 }
 
 /// How an operation ended.

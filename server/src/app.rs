@@ -16,7 +16,7 @@ use tonic::{codec::CompressionEncoding, transport::Server};
 
 use crate::{
     config::Config,
-    db::{DatabaseSet, control::ControlStore},
+    db::{DatabaseSet, control::ControlStore, target::Holder},
     error::{Error, Reason, Result},
     migration::Migrations,
     operations::Operations,
@@ -45,11 +45,18 @@ pub fn run(config: Config) -> Result<()> {
 async fn serve(config: Config) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
     let store = ControlStore::open(&config.state_dir).await?;
-    let set = Arc::new(DatabaseSet::new(&config, store.clone())?);
+    let holder = Holder {
+        id: store.server_id().await?,
+        // For people: where the server is that another one waits for.
+        name: format!("{} ({})", host_name(), config.listen),
+        lease: config.lease,
+    };
+    let set = Arc::new(DatabaseSet::new(&config, store.clone(), &holder)?);
     set.check_expectations().await?;
 
     let stop = CancellationToken::new();
-    let driver = Arc::new(Migrations::new(Arc::clone(&set), store.clone()));
+    let migrations = Migrations::new(Arc::clone(&set), store.clone());
+    let driver = Arc::new(migrations.clone());
     let operations = Operations::new(store, driver, stop.clone());
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         Error::new(Reason::InvalidRequest, format!("cannot listen on {}: {error}", config.listen))
@@ -73,6 +80,7 @@ async fn serve(config: Config) -> Result<()> {
         async move { set.follow_decisions(&stop).await }
     };
     tokio::spawn(followed);
+    migrations.keep(&operations, &stop);
     let served = serve_grpc(listener, Arc::clone(&set), operations.clone(), stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
@@ -80,6 +88,12 @@ async fn serve(config: Config) -> Result<()> {
     set.close().await;
     tracing::info!("stopped");
     served
+}
+
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unknown host".into() } else { name.to_owned() }
 }
 
 async fn serve_grpc(

@@ -120,7 +120,11 @@ reasons! {
     TooManyRejects = "TOO_MANY_REJECTS", Precondition;
     /// The switch could not be made in time; the source is open again.
     CutoverFailed = "CUTOVER_FAILED", Conflict;
-    /// What both engines record contradicts each other.
+    /// No migration is in following.
+    NotFollowing = "NOT_FOLLOWING", Precondition;
+    /// Another server coordinates the database.
+    LeaseHeld = "LEASE_HELD", Conflict;
+    /// It needs a person: the source changed, or both engines' records contradict each other.
     Halted = "HALTED", Precondition;
     /// Nothing has been migrated yet.
     NotMigrated = "NOT_MIGRATED", Precondition;

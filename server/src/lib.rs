@@ -4,6 +4,7 @@
 //! the others act.
 
 pub mod app;
+mod apply;
 pub mod capture;
 pub mod census;
 pub mod clock;

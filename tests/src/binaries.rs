@@ -1,4 +1,4 @@
-//! Where `switchbackd` and `switchback` are.
+//! Where `switchbackd`, `switchback` and the programs of the tests are.
 
 use std::{
     env,
@@ -15,6 +15,11 @@ pub fn switchbackd() -> PathBuf {
 /// The command line.
 pub fn switchback() -> PathBuf {
     directory().join("switchback")
+}
+
+/// The application of `workload`.
+pub fn writer() -> PathBuf {
+    directory().join("writer")
 }
 
 /// `SWITCHBACK_BIN_DIR`, or the directory that Cargo builds this profile's binaries in.

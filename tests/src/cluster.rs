@@ -255,6 +255,14 @@ impl Database {
         client
     }
 
+    /// A connection of [`OWNER`], as an application has one.
+    pub async fn owner(&self) -> Client {
+        let (client, connection) =
+            tokio_postgres::connect(&self.url, NoTls).await.expect("PostgreSQL answers");
+        tokio::spawn(connection);
+        client
+    }
+
     /// Drops it, whoever is connected.
     pub async fn remove(&self) {
         let other = Self { name: "postgres".into(), ..self.clone() };

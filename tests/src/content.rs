@@ -22,6 +22,16 @@ pub fn content(file: &Path) -> String {
     hash.finalize().to_hex().to_string()
 }
 
+/// The definition of everything in the file, Switchback's own objects too.
+pub fn schema(file: &Path) -> Vec<String> {
+    let connection = Connection::open(file).expect("the source opens");
+    let sql = "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') \
+               FROM sqlite_schema ORDER BY 1";
+    let mut statement = connection.prepare(sql).expect("the schema is read");
+    let found = statement.query_map([], |row| row.get(0)).expect("the schema is read");
+    found.map(|object| object.expect("an object")).collect()
+}
+
 /// Whether the file refuses a write to one of its tables, and in which words.
 pub fn refusal(file: &Path, sql: &str) -> Option<String> {
     let connection = Connection::open(file).expect("the source opens");

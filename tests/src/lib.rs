@@ -1,5 +1,5 @@
 //! The test harness: private PostgreSQL clusters, the real binaries, real and nasty SQLite files,
-//! and a checker of fidelity that shares no code with the server.
+//! a checker of fidelity that shares no code with the server, and a live workload with its oracle.
 
 pub mod binaries;
 pub mod checker;
@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod programs;
 pub mod rig;
 pub mod server;
+pub mod workload;
 
 /// Longest wait for anything that a scenario waits for; a loaded machine with two cores needs a
 /// fraction of it, a hang is cut off.

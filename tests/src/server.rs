@@ -195,6 +195,12 @@ impl Server {
         panic!("switchbackd found no port:\n{}", self.logs());
     }
 
+    /// Starts it again with the same settings and waits until it has ended by itself.
+    pub async fn launch_to_end(&mut self) -> ExitStatus {
+        self.child = Some(self.spawn(&[]).expect("switchbackd starts"));
+        self.ended().await
+    }
+
     /// Changes a setting for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.retain(|(known, _)| known != name);

@@ -6,11 +6,11 @@ use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 use rustix::process::Signal;
 use switchback_client::{
     DEFAULT_ENDPOINT, ENDPOINT_VARIABLE,
-    v1::{Choice, Disposition, IdentifierCase, PlanOptions, ValidateLevel},
+    v1::{Choice, Disposition, IdentifierCase, PlanOptions},
     words::Word,
 };
 
-use super::{exec, urls::UrlArgs};
+use super::{cutover::CutoverArgs, exec, urls::UrlArgs, validate::ValidateArgs};
 
 /// Heading in the help of what every command takes.
 const GLOBAL: &str = "Global options";
@@ -96,8 +96,30 @@ Examples:
   switchback migrate
   switchback migrate --plan plan.json
   switchback migrate --on invalid_utf8=reject --allow-rejects 10
+  switchback migrate --manual-cutover    stay in sync, then: switchback cutover
   switchback migrate --output json | jq -c 'select(.event == \"result\")'")]
     Migrate(MigrateArgs),
+    /// Make PostgreSQL the active engine of a database that is in `following`
+    #[command(after_help = "\
+Writers wait, they don't fail. Where the deadline passes they go on in SQLite, the migration goes on
+following, and the command ends with 5. `--dry-run` holds nobody: it ends with 0 for Go and with 5
+for NoGo.
+
+Examples:
+  switchback cutover --dry-run
+  switchback cutover
+  switchback cutover --deadline 500ms
+  switchback cutover --output json | jq 'select(.event == \"result\").report.write_pause_ms'")]
+    Cutover(CutoverArgs),
+    /// Undo a migration that has not been cut over
+    #[command(after_help = "\
+SQLite stays the active engine. Nothing of the migration is left, neither in its file nor in
+PostgreSQL.
+
+Examples:
+  switchback abort
+  switchback --database shop abort")]
+    Abort,
     /// Compare both engines
     #[command(after_help = "\
 Ends with 3 where the data differs.
@@ -229,45 +251,12 @@ pub(crate) struct MigrateArgs {
     /// Attach to the operation that this id started before, or start it
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub(crate) request_id: String,
-    /// Stop before the cutover
+    /// Stop before the cutover and stay in sync until `switchback cutover`
     #[arg(long)]
     pub(crate) manual_cutover: bool,
     /// Make no backup before the first change
     #[arg(long)]
     pub(crate) skip_backup: bool,
-}
-
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct ValidateArgs {
-    /// Row counts and schema, or every byte of every row
-    #[arg(long, value_enum, default_value = "exact", value_name = "LEVEL")]
-    pub(crate) level: Level,
-    /// Compare only this table (its name in the source); may be given several times
-    #[arg(long = "table", value_name = "T")]
-    pub(crate) tables: Vec<String>,
-    /// Differences named for each table, at most 1000
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(1..=1000)
-    )]
-    pub(crate) max_differences: u32,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Level {
-    Counts,
-    Exact,
-}
-
-impl From<Level> for ValidateLevel {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Counts => Self::Counts,
-            Level::Exact => Self::Exact,
-        }
-    }
 }
 
 #[derive(Debug, ArgsGroup)]
@@ -379,7 +368,10 @@ mod tests {
             &["exec"],
             &["exec", "--signal", "KILL", "--", "true"],
             &["env", "--sqlite-url", "sqlite:a.db"],
-            &["cutover"],
+            &["cutover", "--deadline", "5"],
+            &["cutover", "--deadline", "11m"],
+            &["abort", "now"],
+            &["rollback"],
         ] {
             let arguments = ["switchback"].iter().chain(wrong);
             assert!(Args::try_parse_from(arguments).is_err(), "{wrong:?}");

@@ -3,7 +3,9 @@
 use switchback_client::{
     Error, Operation, Outcome, Report, Result, Update,
     exit::Exit,
-    v1::{Finding, OperationState, ResultEvent, operation_event::Event, result_event},
+    v1::{
+        CutoverReport, Finding, OperationState, ResultEvent, operation_event::Event, result_event,
+    },
 };
 use tokio_stream::StreamExt;
 
@@ -18,11 +20,14 @@ pub(crate) struct Followed {
     pub(crate) outcome: Outcome<result_event::Report>,
     /// Those told on the way, for an end without a report.
     findings: Vec<Finding>,
+    /// As the operation says; unknown where its beginning was not watched.
+    database: Option<String>,
 }
 
 impl Followed {
-    fn new(result: ResultEvent, findings: Vec<Finding>) -> Self {
-        Self { outcome: Outcome::from_result(result), findings }
+    fn new(result: ResultEvent, watched: Watched) -> Self {
+        let Watched { findings, database, .. } = watched;
+        Self { outcome: Outcome::from_result(result), findings, database }
     }
 
     /// Prints the report, then why the operation did not succeed.
@@ -40,6 +45,23 @@ impl Followed {
             }
         }
         self.explain(session);
+        if self.follows_on() {
+            let database = self.database.clone().unwrap_or_else(|| session.database());
+            let command = |rest| session.command_on(&database, rest);
+            session.output.note(&format!(
+                "PostgreSQL follows SQLite; make it the active engine with `{}` (try it with `{}`), \
+                 or undo the migration with `{}`",
+                command("cutover"),
+                command("cutover --dry-run"),
+                command("abort")
+            ));
+        }
+    }
+
+    /// A migration that has ended well before its cutover.
+    fn follows_on(&self) -> bool {
+        let report = self.outcome.report.as_ref().filter(|_| self.outcome.error.is_none());
+        matches!(report, Some(result_event::Report::Migrate(report)) if report.cutover.is_none())
     }
 
     /// Says why the operation did not succeed.
@@ -57,9 +79,17 @@ impl Followed {
             (None, Some(result_event::Report::Validate(report))) if !report.matches => {
                 Exit::Differs
             }
+            (None, Some(result_event::Report::Cutover(report))) if is_no_go(report) => {
+                Exit::Precondition
+            }
             _ => Exit::Done,
         }
     }
+}
+
+/// A dry run has succeeded where it finds what is in the cutover's way.
+fn is_no_go(report: &CutoverReport) -> bool {
+    report.forecast.as_ref().is_some_and(|forecast| !forecast.go)
 }
 
 /// Starts an operation, or attaches to one, and shows its events until the last one.
@@ -71,7 +101,7 @@ pub(crate) async fn follow<R: Report>(
     start: impl Future<Output = Result<Operation<R>>>,
 ) -> Result<Followed> {
     let mut interrupt = Interrupt::install();
-    let mut watched = Watched { screen: Screen::new(), operation_id: None, findings: Vec::new() };
+    let mut watched = Watched::new();
     let mut operation = tokio::select! {
         operation = start => operation?,
         () = interrupt.wait() => return Err(interrupted(session, &watched, request_id)),
@@ -98,7 +128,7 @@ pub(crate) async fn follow<R: Report>(
             }
         };
         if let Some(result) = result {
-            return Ok(Followed::new(result, watched.findings));
+            return Ok(Followed::new(result, watched));
         }
     }
 }
@@ -106,10 +136,15 @@ pub(crate) async fn follow<R: Report>(
 struct Watched {
     screen: Screen,
     operation_id: Option<String>,
+    database: Option<String>,
     findings: Vec<Finding>,
 }
 
 impl Watched {
+    fn new() -> Self {
+        Self { screen: Screen::new(), operation_id: None, database: None, findings: Vec::new() }
+    }
+
     /// Shows an update; gives the result when it comes.
     fn take(&mut self, session: &mut Session, update: Update) -> Option<ResultEvent> {
         let event = match update {
@@ -130,6 +165,7 @@ impl Watched {
         }
         self.operation_id.get_or_insert_with(|| event.operation_id.clone());
         match event.event {
+            Some(Event::Started(started)) => self.database = Some(started.database),
             Some(Event::Finding(finding)) => self.findings.push(finding),
             Some(Event::Result(result)) => return Some(result),
             _ => {}
@@ -185,7 +221,7 @@ fn lost(session: &Session, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use switchback_client::v1::{OperationError, ValidateReport};
+    use switchback_client::v1::{CutoverForecast, MigrateReport, OperationError, ValidateReport};
 
     use super::*;
 
@@ -199,7 +235,38 @@ mod tests {
                 ..Default::default()
             })),
         };
-        Followed::new(result, Vec::new())
+        Followed::new(result, Watched::new())
+    }
+
+    fn succeeded(report: result_event::Report) -> Followed {
+        let state = OperationState::Succeeded.into();
+        Followed::new(ResultEvent { state, error: None, report: Some(report) }, Watched::new())
+    }
+
+    #[test]
+    fn a_no_go_is_a_precondition() {
+        let cutover = |forecast| {
+            let report = CutoverReport { forecast, ..Default::default() };
+            succeeded(result_event::Report::Cutover(report)).exit()
+        };
+        let forecast = |go| Some(CutoverForecast { go, ..Default::default() });
+        assert_eq!(cutover(forecast(true)), Exit::Done);
+        assert_eq!(cutover(forecast(false)), Exit::Precondition);
+        assert_eq!(cutover(None), Exit::Done);
+    }
+
+    #[test]
+    fn only_a_migration_without_a_cutover_follows_on() {
+        let migrated = |cutover| {
+            let report = MigrateReport { cutover, ..Default::default() };
+            succeeded(result_event::Report::Migrate(report))
+        };
+        assert!(migrated(None).follows_on());
+        assert!(!migrated(Some(CutoverReport::default())).follows_on());
+        assert!(!followed(OperationState::Succeeded, None, true).follows_on());
+        let mut failed = migrated(None);
+        failed.outcome.error = Some(Error::new("CUTOVER_FAILED", "m"));
+        assert!(!failed.follows_on());
     }
 
     #[test]

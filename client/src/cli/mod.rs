@@ -1,6 +1,8 @@
 //! The command line: arguments in, one exit code out.
 
+mod abort;
 mod args;
+mod cutover;
 mod env;
 mod exec;
 mod follow;
@@ -60,6 +62,15 @@ impl Session {
             format!("switchback --endpoint {} {rest}", self.endpoint)
         }
     }
+
+    /// The same for a command that works on a database.
+    fn command_on(&self, database: &str, rest: &str) -> String {
+        if database == DEFAULT_DATABASE && self.database.is_none() {
+            self.command(rest)
+        } else {
+            self.command(&format!("--database {database} {rest}"))
+        }
+    }
 }
 
 /// Runs the command of the process's arguments.
@@ -107,6 +118,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
     let exit = match command {
         Command::Plan(args) => plan::run(session, args).await,
         Command::Migrate(args) => migrate::run(session, args).await,
+        Command::Cutover(args) => cutover::run(session, args).await,
+        Command::Abort => abort::run(session).await,
         Command::Validate(args) => validate::run(session, args).await,
         Command::Status(args) => status::run(session, args).await,
         Command::Env(urls) => env::run(session, urls).await,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use switchback_client::{
     DatabaseUpdate, Result,
     exit::Exit,
-    v1::{Database, Engine, EngineState, EngineStatus, Phase, RollbackState},
+    v1::{Database, Engine, EngineState, EngineStatus, Finding, Phase, RollbackState},
     words::{Word, word_of},
 };
 use tokio_stream::StreamExt;
@@ -15,7 +15,7 @@ use super::{
     Session,
     args::StatusArgs,
     output::{
-        Grid,
+        Grid, findings_tally, findings_text,
         format::{as_f64, clean, count, counted, seconds},
     },
 };
@@ -33,6 +33,10 @@ struct Status<'a> {
     operation_id: &'a str,
     engines: PerEngine<EngineView<'a>>,
     schema_versions: PerEngine<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
+    findings: &'a [Finding],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    coordinator: &'a str,
 }
 
 #[derive(Serialize)]
@@ -75,12 +79,14 @@ impl<'a> Status<'a> {
                 sqlite: versions(Engine::Sqlite),
                 postgres: versions(Engine::Postgres),
             },
+            findings: &database.findings,
+            coordinator: &database.coordinator,
         }
     }
 
     /// One short line, for `--watch`.
     fn line(&self) -> String {
-        format!(
+        let mut line = format!(
             "{}: {}, epoch {}, {}; sqlite {}, postgres {}; lag {}",
             clean(self.database),
             self.active_engine,
@@ -89,7 +95,15 @@ impl<'a> Status<'a> {
             self.engines.sqlite.state,
             self.engines.postgres.state,
             self.lag(),
-        )
+        );
+        let found = findings_tally(self.findings);
+        if !found.is_empty() {
+            line = format!("{line}; {found}");
+        }
+        if !self.coordinator.is_empty() {
+            line = format!("{line}; coordinator {}", clean(self.coordinator));
+        }
+        line
     }
 
     fn lag(&self) -> String {
@@ -106,6 +120,9 @@ impl<'a> Status<'a> {
         grid.row(["rollback", &self.rollback]);
         let operation = if self.operation_id.is_empty() { "none" } else { self.operation_id };
         grid.row(["operation", operation]);
+        if !self.coordinator.is_empty() {
+            grid.row(["coordinator", self.coordinator]);
+        }
         grid.row(["sqlite", &self.engines.sqlite.text()]);
         grid.row(["postgres", &self.engines.postgres.text()]);
         for (engine, versions) in
@@ -115,7 +132,11 @@ impl<'a> Status<'a> {
                 grid.row([format!("{engine} {tool}"), (*version).to_owned()]);
             }
         }
-        grid.to_string()
+        let mut text = grid.to_string();
+        if !self.findings.is_empty() {
+            text = format!("{text}\n{}", findings_text(self.findings));
+        }
+        text
     }
 }
 
@@ -184,7 +205,7 @@ async fn watch(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use switchback_client::v1::SchemaVersion;
+    use switchback_client::v1::{SchemaVersion, Severity};
 
     use super::*;
 
@@ -213,6 +234,8 @@ mod tests {
                 tool: "user_version".to_owned(),
                 version: "7".to_owned(),
             }],
+            findings: Vec::new(),
+            coordinator: String::new(),
         }
     }
 
@@ -236,6 +259,30 @@ mod tests {
                 "schema_versions": {"sqlite": {"user_version": "7"}, "postgres": {}},
             })
         );
+    }
+
+    #[test]
+    fn findings_and_coordinator_are_told_where_there_are_any() {
+        let finding = Finding {
+            code: "schema_drift".to_owned(),
+            severity: Severity::Blocker.into(),
+            table: "users".to_owned(),
+            message: "column mail is new".to_owned(),
+            hint: "abort".to_owned(),
+            ..Default::default()
+        };
+        let database =
+            Database { findings: vec![finding], coordinator: "host-1".to_owned(), ..database() };
+        let status = Status::of(&database);
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["coordinator"], "host-1");
+        assert_eq!(json["findings"][0]["code"], "schema_drift");
+        assert_eq!(json["findings"][0]["severity"], "blocker");
+        let text = status.text();
+        assert!(text.contains("coordinator          host-1"), "{text}");
+        let told = "\n\nblocker schema_drift\n  users: column mail is new\n  hint: abort\n";
+        assert!(text.ends_with(told), "{text}");
+        assert!(status.line().ends_with("; 1 blocker; coordinator host-1"), "{}", status.line());
     }
 
     #[test]

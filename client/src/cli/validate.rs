@@ -1,5 +1,6 @@
 //! `validate`: compares both engines.
 
+use clap::{Args as ArgsGroup, ValueEnum};
 use switchback_client::{
     Result,
     exit::Exit,
@@ -7,7 +8,40 @@ use switchback_client::{
 };
 use uuid::Uuid;
 
-use super::{Session, args::ValidateArgs, follow::follow};
+use super::{Session, follow::follow};
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct ValidateArgs {
+    /// Row counts and schema, or every byte of every row
+    #[arg(long, value_enum, default_value = "exact", value_name = "LEVEL")]
+    pub(crate) level: Level,
+    /// Compare only this table (its name in the source); may be given several times
+    #[arg(long = "table", value_name = "T")]
+    pub(crate) tables: Vec<String>,
+    /// Differences named for each table, at most 1000
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) max_differences: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Level {
+    Counts,
+    Exact,
+}
+
+impl From<Level> for ValidateLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Counts => Self::Counts,
+            Level::Exact => Self::Exact,
+        }
+    }
+}
 
 pub(crate) async fn run(session: &mut Session, args: ValidateArgs) -> Result<Exit> {
     let client = session.connect().await?;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-use crate::{db::source::SourceFile, error::Result};
+use crate::{
+    db::source::{BUSY_TIMEOUT, SourceFile},
+    error::Result,
+};
 
 /// Between two tries: SQLite's own busy handler sleeps up to 100 ms, and loses against saturated
 /// writers.
@@ -13,6 +16,7 @@ const SPIN: Duration = Duration::from_micros(200);
 /// Begins a transaction that holds the write lock; `SOURCE_LOCKED` where it is not free in time.
 pub fn begin(connection: &Connection, file: &SourceFile, wait: Duration) -> Result<()> {
     let explain = |error| file.explain(error);
+    connection.pragma_update(None, "query_only", false).map_err(explain)?;
     connection.busy_timeout(Duration::ZERO).map_err(explain)?;
     // What is recorded here has to outlive a loss of power.
     connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
@@ -24,6 +28,13 @@ pub fn begin(connection: &Connection, file: &SourceFile, wait: Duration) -> Resu
 /// Commits; in a rollback journal it has to wait for readers.
 pub fn commit(connection: &Connection, file: &SourceFile, wait: Duration) -> Result<()> {
     spin(connection, file, "COMMIT", wait)
+}
+
+/// Makes it a reader's connection again.
+pub fn release(connection: &Connection, file: &SourceFile) -> Result<()> {
+    let explain = |error| file.explain(error);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(explain)?;
+    connection.pragma_update(None, "query_only", true).map_err(explain)
 }
 
 #[expect(clippy::disallowed_methods, reason = "SQLite notifies nobody of a lock that is free")]

@@ -28,10 +28,24 @@ pub fn install(
     Ok(())
 }
 
+/// Whether there is a log of ours.
+pub fn is_there(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql =
+        "SELECT count(*) = 3 FROM pragma_table_info(?, 'main') WHERE name IN ('seq', 'tab', 'k1')";
+    connection.query_row(sql, [LOG], |row| row.get(0))
+}
+
 /// Sequence number of the newest entry; an error where there is none, as the anchor always is.
 pub fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     let log = quote(LOG);
     connection.query_row(&format!("SELECT max(seq) FROM {log}"), [], |row| row.get(0))
+}
+
+/// Whether the log has this entry: without it, the file is not the one that was read before.
+pub fn has(connection: &Connection, seq: i64) -> rusqlite::Result<bool> {
+    let log = quote(LOG);
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM main.{log} WHERE seq = ?1)");
+    connection.query_row(&sql, [seq], |row| row.get(0))
 }
 
 /// Removes up to `most` of the oldest entries before `below` and returns how many it removed.

@@ -7,9 +7,10 @@ use switchback_proto::v1::{Disposition, Finding, Plan, Severity, TablePlan};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    capture::guard::Seen,
     copy::{
         encode::{code, codec, words},
-        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, changed, schema_version},
+        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, changed},
     },
     db::source::SourceFile,
     dialect::{
@@ -36,7 +37,7 @@ pub fn refused_values(
     schema: &SourceSchema,
     halt: &CancellationToken,
 ) -> Result<Vec<Finding>> {
-    let version = schema_version(connection).map_err(|error| source.explain(error))?;
+    let seen = Seen::now(connection).map_err(|error| source.explain(error))?;
     let mut findings = Vec::new();
     for planned in &plan.tables {
         let table = schema.tables.iter().find(|table| table.name == planned.source);
@@ -53,7 +54,7 @@ pub fn refused_values(
             rows: 0,
             halt,
         };
-        TableReader::new(source, connection, version, table, &names).read(&mut trial)?;
+        TableReader::new(source, connection, &seen, table, &names).read(&mut trial)?;
         let refused = trial.refused;
         findings.extend(refused.into_iter().map(|((column, refusal), trouble)| {
             finding(plan, planned, names[column].unwrap_or_default(), refusal, trouble)

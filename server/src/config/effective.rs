@@ -18,6 +18,7 @@ impl fmt::Display for Config {
             LogFormat::Json => "json",
         };
         writeln!(f, "log_format = {format:?}")?;
+        writeln!(f, "lease = {}", self.lease.as_secs())?;
         for database in self.databases.values() {
             writeln!(f, "\n[databases.{:?}]", database.name)?;
             writeln!(f, "sqlite = {:?}", database.sqlite)?;

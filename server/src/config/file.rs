@@ -13,6 +13,7 @@ pub(super) struct File {
     pub(super) insecure: bool,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<String>,
+    pub(super) lease: Option<u32>,
     pub(super) databases: BTreeMap<String, Database>,
 }
 

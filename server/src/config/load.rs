@@ -1,6 +1,6 @@
 //! Reads the configuration and names every problem at once.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use switchback_proto::v1::Engine;
 use tracing_subscriber::EnvFilter;
@@ -17,6 +17,9 @@ const POOL_SIZE: u32 = 8;
 /// On the usual small server one PostgreSQL backend is the bottleneck; a second one hides the
 /// commits of the first.
 const COPY_WORKERS: u32 = 2;
+
+/// Seconds: several renewals, and longer than a switch holds the record.
+const LEASE: u32 = 15;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
 const DEFAULT_STATE_DIR: &str = "./switchback-state";
@@ -66,6 +69,7 @@ pub fn load(
             .unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
         log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
+        lease: loader.lease(&file),
         databases: loader.databases(file.databases),
     };
     for name in LATER {
@@ -148,6 +152,11 @@ impl<'a> Loader<'a> {
                 LogFormat::Text
             }
         }
+    }
+
+    fn lease(&mut self, file: &File) -> Duration {
+        let seconds = self.number("SWITCHBACK_LEASE").or(file.lease).unwrap_or(LEASE);
+        Duration::from_secs(self.at_least("lease", seconds, 1).into())
     }
 
     fn databases(
@@ -279,6 +288,7 @@ mod tests {
             ("SWITCHBACK_TOKENS", "/etc/tokens"),
             ("SWITCHBACK_STORE", "file:///backups"),
             ("SWITCHBACK_POOL_SIZE", "many"),
+            ("SWITCHBACK_LEASE", "0"),
             ("SWITCHBACK_LOG", "(("),
         ]);
         let problems = load(&wrong, None, true).unwrap_err();
@@ -291,6 +301,7 @@ mod tests {
             "STORE",
             "POOL_SIZE",
             "SWITCHBACK_LOG:",
+            "lease",
             "SWITCHBACK_SQLITE",
             "SWITCHBACK_POSTGRES",
         ] {
@@ -302,6 +313,7 @@ mod tests {
     fn the_environment_stands_above_the_file() {
         let file = "
             listen = '127.0.0.1:7'
+            lease = 20
             [databases.app]
             sqlite = 'a.db'
             postgres = 'postgres://h/a'
@@ -317,6 +329,7 @@ mod tests {
         ]);
         let config = load(&over, Some(file), true).unwrap();
         assert_eq!(config.listen.port(), 7);
+        assert_eq!(config.lease, Duration::from_secs(20));
         assert_eq!(config.databases["app"].sqlite, PathBuf::from("/b.db"));
         assert_eq!(config.databases["app"].postgres.expose(), "postgres://h/a");
         assert_eq!(config.databases["shop"].engine, Some(Engine::Sqlite));

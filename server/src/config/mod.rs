@@ -4,7 +4,7 @@ mod effective;
 mod file;
 mod load;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use load::{Problem, load};
 use switchback_proto::v1::Engine;
@@ -22,6 +22,8 @@ pub struct Config {
     pub log: String,
     /// Form of the log.
     pub log_format: LogFormat,
+    /// How long a server that coordinates a migration may be silent before another one takes over.
+    pub lease: Duration,
     /// Databases by name; at least one.
     pub databases: BTreeMap<String, DatabaseConfig>,
 }

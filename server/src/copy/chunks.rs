@@ -12,12 +12,13 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RejectPolicy, TableJob,
+    RejectPolicy, TableJob, columns,
     encode::{self, HEADER, RowEncoder, RowRefusal, TRAILER},
     reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     tagged,
 };
 use crate::{
+    capture::guard::Seen,
     db::{
         source::SourceFile,
         target::{CopyPosition, Reject},
@@ -43,7 +44,7 @@ const ROWS_A_LOOK: u64 = 64;
 pub(super) struct Shared {
     pub(super) source: SourceFile,
     pub(super) tables: Vec<TableJob>,
-    pub(super) schema_version: i64,
+    pub(super) schema: Seen,
     pub(super) rejects: RejectPolicy,
     /// Numbers of the tables that nobody has begun yet.
     pub(super) queue: Mutex<VecDeque<usize>>,
@@ -58,6 +59,8 @@ pub(super) struct Chunk {
     pub(super) batches: Vec<Bytes>,
     /// Rows that cannot be copied.
     pub(super) rejects: Vec<Reject>,
+    /// How far the table was before this chunk.
+    pub(super) from: CopyPosition,
     /// How far the table is with this chunk.
     pub(super) at: CopyPosition,
     /// The transaction ends with this chunk. It does not where reading cannot go on from here.
@@ -71,14 +74,14 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
         let next = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(number) = next else { return Ok(()) };
         let job = &shared.tables[number];
-        let copied = || job.plan.columns.iter().filter(|column| column.generated.is_empty());
-        let codecs = copied().map(|column| encode::codec(&job.plan, &column.codec));
+        let codecs = job.columns.iter().map(|column| column.codec);
         let mut sink = ChunkSink {
             shared,
             number,
-            columns: copied().map(|column| column.source.as_str()).enumerate().collect(),
-            encoder: RowEncoder::new(codecs.collect::<Result<_>>()?)?,
+            columns: columns::planned(&job.columns),
+            encoder: RowEncoder::new(codecs.collect())?,
             chunks: &chunks,
+            from: job.from.clone(),
             at: job.from.clone(),
             batch: Vec::new(),
             batches: Vec::new(),
@@ -87,14 +90,9 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
             rows: 0,
             began: None,
         };
-        let columns: Vec<Option<&str>> = sink.columns.iter().map(|(_, name)| Some(*name)).collect();
-        let mut reader = TableReader::new(
-            &shared.source,
-            &connection,
-            shared.schema_version,
-            &job.table,
-            &columns,
-        );
+        let columns = columns::names(&job.columns);
+        let (source, schema) = (&shared.source, &shared.schema);
+        let mut reader = TableReader::new(source, &connection, schema, &job.table, &columns);
         if let Some(position) = &job.from.position {
             reader.resume(position)?;
         }
@@ -108,6 +106,8 @@ struct ChunkSink<'a> {
     columns: Vec<(usize, &'a str)>,
     encoder: RowEncoder,
     chunks: &'a Sender<Chunk>,
+    /// Where the chunk began.
+    from: CopyPosition,
     at: CopyPosition,
     batch: Vec<u8>,
     batches: Vec<Bytes>,
@@ -165,6 +165,7 @@ impl RowSink for ChunkSink<'_> {
             table: self.number,
             batches,
             rejects: mem::take(&mut self.rejects),
+            from: mem::replace(&mut self.from, self.at.clone()),
             at: self.at.clone(),
             commit: end.last || end.position.is_some(),
         };
@@ -197,8 +198,10 @@ impl ChunkSink<'_> {
         let row_data = row_data(&self.shared.source, &self.columns, row)?;
         self.bytes += row_data.len();
         self.at.rejected += 1;
+        let exact = columns::exact_key(&self.shared.tables[self.number].key, row);
         self.rejects.push(Reject {
             row_key,
+            exact_key: exact.map_err(explain)?,
             column: column.to_owned(),
             reason: encode::code(refused.refusal),
             row_data,

@@ -6,6 +6,7 @@
 //! chunks and knows where to go on.
 
 pub(crate) mod chunks;
+pub(crate) mod columns;
 pub(crate) mod encode;
 pub(crate) mod key;
 pub(crate) mod reader;
@@ -20,15 +21,21 @@ use std::{
 use futures_util::future::join_all;
 use switchback_proto::v1::{Plan, TablePlan};
 use tokio::sync::mpsc;
+use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
+use self::columns::Column;
 use crate::{
+    capture::guard::Seen,
     db::{
         postgres::failed,
         source::SourceFile,
         target::{CopyPosition, Target},
     },
-    dialect::schema::{SourceSchema, Table},
+    dialect::{
+        capture,
+        schema::{SourceSchema, Table},
+    },
     error::{Error, Reason, Result},
     task::blocking,
 };
@@ -116,7 +123,7 @@ pub async fn run(
     let shared = Arc::new(chunks::Shared {
         source: job.source.clone(),
         tables: table_jobs(job, positions)?,
-        schema_version: expected_version(job.source).await?,
+        schema: seen(job.source).await?,
         rejects: job.rejects,
         queue: Mutex::default(),
         // Its own, so that one worker's failure stops the others.
@@ -139,7 +146,11 @@ pub async fn run(
 struct TableJob {
     plan: TablePlan,
     table: Table,
-    target_schema: String,
+    columns: Vec<Column>,
+    /// Numbers of the columns that name a row exactly; none where nothing does.
+    key: Option<Vec<usize>>,
+    /// `COPY … FROM STDIN`.
+    copy_in: String,
     from: CopyPosition,
 }
 
@@ -151,10 +162,14 @@ fn table_jobs(
         job.schema.tables.iter().map(|table| (table.name.as_str(), table)).collect();
     let tables = job.plan.tables.iter().map(|plan| {
         let table = by_name.get(plan.source.as_str()).ok_or_else(reader::changed)?;
+        let table = capture::keyed(table, plan);
+        let columns = columns::carried(plan, &table)?;
         Ok(TableJob {
+            key: columns::key(&columns, &table),
+            copy_in: columns::copy_in(&job.plan.target_schema, plan, &columns),
             plan: plan.clone(),
-            table: (*table).clone(),
-            target_schema: job.plan.target_schema.clone(),
+            table,
+            columns,
             from: positions.remove(&plan.source).unwrap_or_default(),
         })
     });
@@ -168,11 +183,11 @@ fn largest_first(tables: &[TableJob]) -> VecDeque<usize> {
     queue.into()
 }
 
-async fn expected_version(source: &SourceFile) -> Result<i64> {
+async fn seen(source: &SourceFile) -> Result<Seen> {
     let source = source.clone();
     blocking(move || {
         let connection = source.open()?;
-        reader::schema_version(&connection).map_err(|error| source.explain(error))
+        Seen::now(&connection).map_err(|error| source.explain(error))
     })
     .await
 }
@@ -216,8 +231,10 @@ async fn work(
 /// commit waits, and with it all those before it are on the disk.
 async fn make_durable(job: &CopyJob<'_>) -> Result<()> {
     let client = job.target.postgres().get().await?;
-    let sql = "UPDATE switchback.copy_position SET done = done WHERE database = $1";
-    client.execute(sql, &[&job.plan.database]).await.map_err(failed)?;
+    let sql = "UPDATE switchback.copy_position SET done = done WHERE database = $1 \
+               AND NOT EXISTS (SELECT FROM switchback.control WHERE database = $1 AND holder <> $2)";
+    let values: [&(dyn ToSql + Sync); 2] = [&job.plan.database, &job.target.holder().id];
+    client.execute(sql, &values).await.map_err(failed)?;
     Ok(())
 }
 

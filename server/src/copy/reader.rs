@@ -9,6 +9,7 @@ use rusqlite::{
 
 use super::{key, tagged};
 use crate::{
+    capture::guard::Seen,
     db::source::{SourceFile, value},
     dialect::{
         schema::{IndexOrigin, RowAddress, Table},
@@ -77,11 +78,13 @@ impl<'a> SourceRow<'a, '_> {
 pub(crate) struct TableReader<'a> {
     file: &'a SourceFile,
     connection: &'a Connection,
-    /// `PRAGMA schema_version` as it must be in each chunk.
-    schema_version: i64,
+    /// The schema as it must be in each chunk.
+    schema: &'a Seen,
     select: Select,
     position: Option<Vec<OwnedValue>>,
     rows: u64,
+    /// VACUUM may not move rows to where they are read again, or never.
+    pinned: bool,
 }
 
 impl<'a> TableReader<'a> {
@@ -89,12 +92,19 @@ impl<'a> TableReader<'a> {
     pub(crate) fn new(
         file: &'a SourceFile,
         connection: &'a Connection,
-        schema_version: i64,
+        schema: &'a Seen,
         table: &Table,
         columns: &[Option<&str>],
     ) -> Self {
         let select = Select::new(table, columns);
-        Self { file, connection, schema_version, select, position: None, rows: 0 }
+        Self { file, connection, schema, select, position: None, rows: 0, pinned: false }
+    }
+
+    /// Fails where rowids that name nothing else may have changed in the middle. The copy need not:
+    /// the first batch that follows it carries such tables over again.
+    pub(crate) fn pin_rowids(mut self, table: &Table) -> Self {
+        self.pinned = matches!(table.row_address, RowAddress::Rowid(_));
+        self
     }
 
     /// Goes on behind a position that an earlier reader gave.
@@ -128,7 +138,10 @@ impl<'a> TableReader<'a> {
 
     fn chunk(&mut self, sink: &mut impl RowSink) -> Result<ChunkEnd> {
         let explain = |error| self.file.explain(error);
-        if schema_version(self.connection).map_err(explain)? != self.schema_version {
+        if self.pinned && !self.schema.is_untouched(self.connection).map_err(explain)? {
+            return Err(changed());
+        }
+        if !self.schema.is_same(self.connection).map_err(explain)? {
             return Err(changed());
         }
         let sql = if self.position.is_some() { &self.select.next } else { &self.select.first };
@@ -157,18 +170,50 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// `PRAGMA schema_version`, which every change of the schema and VACUUM raise.
-pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA main.schema_version", [], |row| row.get(0))
-}
-
 /// The error for a source whose schema is not the one that the plan was made for.
 pub(crate) fn changed() -> Error {
     Error::new(Reason::SourceChanged, "the schema of the SQLite file changed while it was read")
-        .hint("plan again; stop schema migrations and VACUUM of the application meanwhile")
+        .hint("plan again; stop schema migrations of the application meanwhile")
 }
 
-struct Bound<'a>(&'a OwnedValue);
+/// Rows of a table by their keys, one at a time.
+pub(crate) struct Lookup {
+    select: Select,
+    /// The statement; its parameters are the values of the key.
+    pub(crate) sql: String,
+}
+
+impl Lookup {
+    /// Reads the named columns of the row whose key columns hold exactly the values given.
+    pub(crate) fn new(table: &Table, columns: &[Option<&str>], key: &[&str]) -> Self {
+        let select = Select::new(table, columns);
+        // The plain comparison finds the row by its index, whatever collation that has. Only the
+        // other two tell 'A' from 'a' and 1 from 1.0.
+        let terms = key.iter().zip(1..).map(|(name, number)| {
+            let column = format!("s.{}", quote(name));
+            format!(
+                "{column} = ?{number} AND {column} COLLATE BINARY = ?{number} \
+                 AND typeof({column}) = typeof(?{number})"
+            )
+        });
+        let terms: Vec<String> = terms.collect();
+        let sql = format!("{} WHERE {}", select.all, terms.join(" AND "));
+        Self { select, sql }
+    }
+
+    /// The statement that reads all rows.
+    pub(crate) fn all(&self) -> &str {
+        &self.select.all
+    }
+
+    /// The row that the statement is at.
+    pub(crate) fn row<'a, 'stmt>(&'a self, row: &'a Row<'stmt>) -> SourceRow<'a, 'stmt> {
+        SourceRow { row, select: &self.select, number: 0 }
+    }
+}
+
+/// A value as a parameter.
+pub(crate) struct Bound<'a>(pub(crate) &'a OwnedValue);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -185,6 +230,8 @@ impl ToSql for Bound<'_> {
 /// The statements that read a table: the columns asked for, then the key that orders the rows,
 /// then what names a row.
 struct Select {
+    /// All rows, in no order.
+    all: String,
     first: String,
     next: String,
     keys_at: usize,
@@ -206,7 +253,7 @@ impl Select {
         let naming_at = terms.len();
         terms.extend(naming.iter().map(|(term, _)| term.clone()));
         let all = format!("SELECT {} FROM main.{} AS s", terms.join(", "), quote(&table.name));
-        let (mut first, mut next) = (all.clone(), all);
+        let (mut first, mut next) = (all.clone(), all.clone());
         if !keys.is_empty() {
             let direction = if descending { " DESC" } else { "" };
             let by: Vec<String> = keys.iter().map(|key| format!("{key}{direction}")).collect();
@@ -219,7 +266,7 @@ impl Select {
             next.push_str(&order);
         }
         let naming = naming.into_iter().map(|(_, name)| name.into_owned()).collect();
-        Self { first, next, keys_at, keys: keys.len(), naming_at, naming }
+        Self { all, first, next, keys_at, keys: keys.len(), naming_at, naming }
     }
 
     fn key_range(&self) -> Range<usize> {

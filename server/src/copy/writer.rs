@@ -12,12 +12,9 @@ use super::{
     chunks::{Chunk, Shared},
 };
 use crate::{
-    db::{
-        postgres::failed,
-        target::{write_position, write_rejects},
-    },
-    dialect::ident::{qualified, quote},
+    db::{postgres::failed, target::write_rejects},
     error::{Error, Reason, Result},
+    failpoint,
     task::cancelled,
 };
 
@@ -47,7 +44,9 @@ pub(super) async fn write_chunks(
                 let Some(next) = chunks.recv().await else { return Ok(()) };
                 chunk = next;
             }
+            failpoint::hit("chunk.before");
             transaction.commit().await.map_err(failed)?;
+            failpoint::hit("chunk.after");
             report(progress, &shared.tables[chunk.table], &chunk);
         }
         Ok(())
@@ -66,7 +65,7 @@ async fn write(
     chunk: &mut Chunk,
 ) -> Result<()> {
     if !chunk.batches.is_empty() {
-        let sink = transaction.copy_in::<_, Bytes>(&statement(table)).await.map_err(failed)?;
+        let sink = transaction.copy_in::<_, Bytes>(&table.copy_in).await.map_err(failed)?;
         let mut sink = pin!(sink);
         for batch in chunk.batches.drain(..) {
             sink.feed(batch).await.map_err(failed)?;
@@ -77,17 +76,7 @@ async fn write(
     if !chunk.rejects.is_empty() {
         write_rejects(transaction, database, name, &chunk.rejects).await?;
     }
-    write_position(transaction, database, name, &chunk.at).await
-}
-
-fn statement(table: &TableJob) -> String {
-    let columns = table.plan.columns.iter().filter(|column| column.generated.is_empty());
-    let columns: Vec<String> = columns.map(|column| quote(&column.target)).collect();
-    format!(
-        "COPY {} ({}) FROM STDIN (FORMAT binary)",
-        qualified(&table.target_schema, &table.plan.target),
-        columns.join(", ")
-    )
+    job.target.write_position(transaction, (database, name), &chunk.from, &chunk.at).await
 }
 
 fn report(progress: OnProgress<'_>, table: &TableJob, chunk: &Chunk) {

@@ -12,7 +12,7 @@ use sqlx::{
     },
 };
 use switchback_proto::{
-    v1::{Engine, Operation, OperationError, OperationKind, OperationState, Phase},
+    v1::{Engine, Finding, Operation, OperationError, OperationKind, OperationState, Phase},
     words::Word,
 };
 
@@ -103,6 +103,8 @@ fn migrations() -> Migrator {
     let versions = [
         ("operations", include_str!("../../../migrations/control/0001_operations.sql")),
         ("cancel", include_str!("../../../migrations/control/0002_cancel.sql")),
+        ("server", include_str!("../../../migrations/control/0003_server.sql")),
+        ("halted", include_str!("../../../migrations/control/0004_halted.sql")),
     ];
     let migrations = (1..).zip(versions).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -167,6 +169,14 @@ const OPERATION: &str = "SELECT o.*, \
     AS last_sequence FROM operations o";
 
 impl ControlStore {
+    /// Id of this server, which stays the same as long as the control database does.
+    pub async fn server_id(&self) -> Result<String> {
+        let make = "INSERT INTO server (id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM server)";
+        let id = uuid::Uuid::now_v7().to_string();
+        sqlx::query(make).bind(id).execute(&self.pool).await.map_err(failed)?;
+        sqlx::query_scalar("SELECT id FROM server").fetch_one(&self.pool).await.map_err(failed)
+    }
+
     /// Opens the control database in a directory, makes it where it is missing, and brings its
     /// tables up to this version.
     pub async fn open(directory: &Path) -> Result<Self> {
@@ -213,12 +223,43 @@ impl ControlStore {
         )
     }
 
-    /// Records the active engine, the epoch and the phase of a database.
+    /// Records that a database needs a person, and why.
+    pub async fn halt(&self, name: &str, why: &Finding) -> Result<()> {
+        let why = serde_json::to_string(why).map_err(|error| {
+            Error::new(Reason::Internal, "a finding has no JSON form").caused_by(error)
+        })?;
+        sqlx::query(
+            "INSERT INTO databases (name, active_engine, epoch, phase, halted_by) \
+             VALUES (?, 'sqlite', 0, ?, ?) ON CONFLICT (name) DO UPDATE SET \
+             phase = excluded.phase, halted_by = excluded.halted_by",
+        )
+        .bind(name)
+        .bind(Phase::Halted.word())
+        .bind(why)
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Why a database is halted; `None` where it is not.
+    pub async fn halted_by(&self, name: &str) -> Result<Option<Finding>> {
+        let why: Option<String> =
+            sqlx::query_scalar("SELECT halted_by FROM databases WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
+        // What another version has written says no more than the phase does.
+        Ok(why.and_then(|why| serde_json::from_str(&why).ok()))
+    }
+
+    /// Records the active engine, the epoch and the phase of a database, which is not halted.
     pub async fn set_database(&self, name: &str, record: DatabaseRecord) -> Result<()> {
         sqlx::query(
             "INSERT INTO databases (name, active_engine, epoch, phase) VALUES (?, ?, ?, ?) \
              ON CONFLICT (name) DO UPDATE SET active_engine = excluded.active_engine, \
-             epoch = excluded.epoch, phase = excluded.phase",
+             epoch = excluded.epoch, phase = excluded.phase, halted_by = ''",
         )
         .bind(name)
         .bind(record.active.word())
@@ -262,7 +303,8 @@ impl ControlStore {
     /// The running changing operation of a database, or else its newest operation.
     pub async fn newest(&self, database: &str) -> Result<Option<Operation>> {
         let order = " WHERE o.database = ? \
-            ORDER BY (o.state = 'running' AND o.kind NOT IN ('plan', 'validate')) DESC, o.id DESC LIMIT 1";
+            ORDER BY (o.state = 'running' AND o.kind NOT IN ('plan', 'validate') \
+            AND NOT coalesce(o.request ->> 'dry_run', 0)) DESC, o.id DESC LIMIT 1";
         self.one(order, &[database]).await
     }
 
@@ -329,5 +371,34 @@ impl ControlStore {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_halt_lasts_until_the_database_moves_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ControlStore::open(directory.path()).await.unwrap();
+        let moved = DatabaseRecord { epoch: 2, phase: Phase::Following, ..Default::default() };
+        store.set_database("d", moved).await.unwrap();
+        assert_eq!(store.halted_by("d").await.unwrap(), None);
+        let why = Finding { message: "m".into(), hint: "h".into(), ..Finding::default() };
+        for name in ["d", "other"] {
+            store.halt(name, &why).await.unwrap();
+        }
+        store.close().await;
+
+        let store = ControlStore::open(directory.path()).await.unwrap();
+        let halted = DatabaseRecord { phase: Phase::Halted, ..moved };
+        assert_eq!(store.database("d").await.unwrap(), halted);
+        for name in ["d", "other"] {
+            assert_eq!(store.halted_by(name).await.unwrap().as_ref(), Some(&why));
+        }
+        store.set_database("d", DatabaseRecord { phase: Phase::Idle, ..halted }).await.unwrap();
+        assert_eq!(store.halted_by("d").await.unwrap(), None);
+        assert_eq!(store.halted_by("unknown").await.unwrap(), None);
     }
 }

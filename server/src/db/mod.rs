@@ -1,11 +1,13 @@
 //! Connections to both engines, and the control database.
 
 pub mod control;
+pub mod lag;
 pub mod postgres;
 mod set;
 pub mod source;
 mod sqlite;
 mod sqlstate;
+pub mod standing;
 pub mod target;
 mod tls;
 

@@ -33,6 +33,8 @@ pub struct PoolSettings {
     pub checkout_timeout: Duration,
     /// Bound on waiting for a lock that someone else holds.
     pub lock_timeout: Duration,
+    /// `application_name`, by which another server ends the sessions of one that is gone.
+    pub name: String,
 }
 
 impl Default for PoolSettings {
@@ -48,6 +50,7 @@ impl Default for PoolSettings {
             // The objects are ours: whoever holds a lock on them is an autovacuum, which gives
             // way after PostgreSQL's deadlock_timeout of 1 s, or a person.
             lock_timeout: Duration::from_secs(10),
+            name: "switchback".into(),
         }
     }
 }
@@ -162,7 +165,7 @@ impl Connector {
     async fn establish(&self) -> Result<Client> {
         let attempt = async {
             let client = self.inner.connect().await.map_err(|error| explain(&error))?;
-            let set_up = session(self.settings.lock_timeout);
+            let set_up = session(&self.settings);
             client.batch_execute(&set_up).await.map_err(|error| explain(&error))?;
             // Lets the server notice in the middle of a long statement that a client was killed,
             // and let go of its locks. Before PostgreSQL 14, and on some systems, it cannot.
@@ -204,9 +207,9 @@ impl ManageConnection for Connector {
 
 /// What every session is set to; the settings of a role or a database may be anything. What is
 /// acknowledged has to outlive a crash: a switch goes by it.
-fn session(lock_timeout: Duration) -> String {
+fn session(settings: &PoolSettings) -> String {
     format!(
-        "SET application_name = 'switchback'; SET client_min_messages = warning; \
+        "SET application_name = '{}'; SET client_min_messages = warning; \
          SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
          SET lock_timeout = {}; SET search_path = pg_catalog; SET extra_float_digits = 1; \
          SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
@@ -215,7 +218,8 @@ fn session(lock_timeout: Duration) -> String {
          SET switchback.session = 'on'; \
          SELECT set_config('synchronous_commit', 'on', false) \
            WHERE current_setting('synchronous_commit') IN ('off', 'local');",
-        lock_timeout.as_millis()
+        settings.name.replace('\'', ""),
+        settings.lock_timeout.as_millis()
     )
 }
 

@@ -1,23 +1,28 @@
 //! The configured databases: their connections and their state.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use switchback_proto::{
     v1::{
-        self, Engine, EngineState, EngineStatus, OperationState, Phase, RollbackState,
-        SchemaVersion,
+        self, Engine, EngineState, EngineStatus, OperationKind, OperationState, Phase,
+        RollbackState, SchemaVersion,
     },
     words::Word,
 };
-use tokio::time::timeout;
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{ControlStore, DatabaseRecord},
+    lag::Lag,
     postgres::{PoolSettings, Postgres},
     source::SourceFile,
     sqlite::SqlitePoolOfSource,
-    target::Target,
+    standing::Standing,
+    target::{Holder, Target},
 };
 use crate::{
     config::{Config, DatabaseConfig},
@@ -39,6 +44,17 @@ pub struct Database {
     pub source: SourceFile,
     /// The target.
     pub postgres: Postgres,
+    /// Where scratch files go.
+    pub scratch: PathBuf,
+    /// Held by whatever changes the pair: an operation, or the follower for one batch.
+    pub gate: Arc<Mutex<()>>,
+    /// Tells the follower that there may be something to follow.
+    pub wake: Arc<Notify>,
+    holder: Holder,
+    /// How far the target is behind.
+    pub lag: Lag,
+    /// What its coordinator tells of it.
+    pub standing: Standing,
     sqlite: SqlitePoolOfSource,
 }
 
@@ -51,15 +67,25 @@ pub struct DatabaseSet {
 
 impl DatabaseSet {
     /// Prepares the pools; connects to nothing.
-    pub fn new(config: &Config, store: ControlStore) -> Result<Self> {
+    pub fn new(config: &Config, store: ControlStore, holder: &Holder) -> Result<Self> {
+        let scratch = &config.state_dir;
         let databases = config.databases.values().map(|config| {
-            let settings =
-                PoolSettings { max_connections: config.pool_size, ..PoolSettings::default() };
+            let settings = PoolSettings {
+                max_connections: config.pool_size,
+                name: holder.session(),
+                ..PoolSettings::default()
+            };
             let database = Database {
                 source: SourceFile::new(&config.sqlite),
                 postgres: Postgres::new(config.postgres.expose(), settings)?,
+                lag: Lag::default(),
+                standing: Standing::default(),
                 sqlite: SqlitePoolOfSource::new(&config.sqlite),
                 config: config.clone(),
+                scratch: scratch.clone(),
+                gate: Arc::default(),
+                wake: Arc::default(),
+                holder: holder.clone(),
             };
             Ok((config.name.clone(), database))
         });
@@ -128,7 +154,7 @@ impl DatabaseSet {
         if known.active == Engine::Postgres {
             return Ok(());
         }
-        let recorded = Target::new(database.postgres.clone()).read_control(name).await?;
+        let recorded = database.target().read_control(name).await?;
         let Some(recorded) = recorded.filter(|record| record.active == Engine::Postgres.word())
         else {
             return Ok(());
@@ -156,12 +182,15 @@ impl DatabaseSet {
         let database = self.get(name)?;
         let record = self.store.database(name).await?;
         let newest = self.store.newest(name).await?;
+        let halted_by = self.store.halted_by(name).await?;
         let (sqlite, postgres, user_version) = tokio::join!(
             database.sqlite.status(),
             database.postgres_status(),
             database.sqlite.user_version()
         );
-        Ok(describe(name, record, newest, Engines { sqlite, postgres, user_version }))
+        let engines = Engines { sqlite, postgres, user_version };
+        let findings = halted_by.into_iter().chain(database.standing.waits_for()).collect();
+        Ok(v1::Database { findings, ..describe(database, record, newest, engines) })
     }
 
     /// Closes every connection.
@@ -174,6 +203,11 @@ impl DatabaseSet {
 }
 
 impl Database {
+    /// The target, as this server may change it.
+    pub fn target(&self) -> Target {
+        Target::new(self.postgres.clone(), self.holder.clone())
+    }
+
     async fn postgres_status(&self) -> EngineStatus {
         match self.postgres.version().await {
             Ok(version) => {
@@ -202,33 +236,72 @@ struct Engines {
     user_version: Option<i64>,
 }
 
+/// The phase of a running operation that moves the database on, once it has one of its own; else
+/// what the last one left.
+fn phase(record: &DatabaseRecord, newest: Option<&v1::Operation>) -> Phase {
+    let moving = newest.filter(|operation| operation.state() == OperationState::Running);
+    match moving.map(|operation| (operation.kind(), operation.phase())) {
+        Some((OperationKind::Migrate, phase)) => phase,
+        Some((OperationKind::Cutover | OperationKind::Abort, phase)) if phase != Phase::Idle => {
+            phase
+        }
+        _ => record.phase,
+    }
+}
+
 fn describe(
-    name: &str,
+    database: &Database,
     record: DatabaseRecord,
     newest: Option<v1::Operation>,
     engines: Engines,
 ) -> v1::Database {
-    let migrating = newest.as_ref().filter(|operation| {
-        operation.state() == OperationState::Running
-            && operation.kind() == v1::OperationKind::Migrate
-    });
-    let phase = migrating.map_or(record.phase, v1::Operation::phase);
+    let lag = database.lag.now();
     let user_version = engines.user_version.map(|version| SchemaVersion {
         engine: Engine::Sqlite.into(),
         tool: "user_version".into(),
         version: version.to_string(),
     });
     v1::Database {
-        name: name.to_owned(),
+        name: database.config.name.clone(),
         active_engine: record.active.into(),
         epoch: record.epoch,
-        phase: phase.into(),
-        lag_changes: 0,
-        lag_ms: 0,
+        phase: phase(&record, newest.as_ref()).into(),
+        lag_changes: lag.changes,
+        lag_ms: lag.millis(),
         rollback: rollback(&record).into(),
         operation_id: newest.map(|operation| operation.operation_id).unwrap_or_default(),
         sqlite: Some(engines.sqlite),
         postgres: Some(engines.postgres),
         schema_versions: user_version.into_iter().collect(),
+        coordinator: database.standing.coordinator(),
+        ..v1::Database::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phase_is_that_of_the_operation_that_moves_the_database_on() {
+        let record = DatabaseRecord { phase: Phase::Following, ..DatabaseRecord::default() };
+        let shown = |kind: OperationKind, state: OperationState, of: Phase| {
+            let operation = v1::Operation {
+                kind: kind.into(),
+                state: state.into(),
+                phase: of.into(),
+                ..v1::Operation::default()
+            };
+            phase(&record, Some(&operation))
+        };
+        use OperationState::{Failed, Running};
+        assert_eq!(phase(&record, None), Phase::Following);
+        assert_eq!(shown(OperationKind::Migrate, Running, Phase::Copying), Phase::Copying);
+        assert_eq!(shown(OperationKind::Migrate, Failed, Phase::Copying), Phase::Following);
+        // It has not looked yet whether it may go on.
+        assert_eq!(shown(OperationKind::Cutover, Running, Phase::Idle), Phase::Following);
+        assert_eq!(shown(OperationKind::Cutover, Running, Phase::CuttingOver), Phase::CuttingOver);
+        assert_eq!(shown(OperationKind::Abort, Running, Phase::Aborting), Phase::Aborting);
+        assert_eq!(shown(OperationKind::Validate, Running, Phase::Validating), Phase::Following);
     }
 }

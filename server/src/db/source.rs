@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a reader waits for a writer's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that reads the source file.
 ///

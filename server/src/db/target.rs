@@ -1,6 +1,8 @@
 //! Switchback's own schema in PostgreSQL: what it knows about each database, and what it made.
 
 mod facts;
+mod follow;
+mod lease;
 mod positions;
 mod steps;
 mod switch;
@@ -13,15 +15,19 @@ use super::postgres::{Postgres, failed};
 use crate::error::{Error, Reason, Result};
 
 pub use facts::TargetFacts;
+pub(crate) use follow::{FollowPosition, advance, position_in};
+pub(crate) use lease::held;
+pub use lease::{Holder, Tenure};
+pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
-pub(crate) use positions::{write_position, write_rejects};
-pub use steps::{Made, Step, record};
-pub(crate) use switch::{fence, gone};
+pub use steps::{Made, Step};
+pub(crate) use switch::{Attempt, fence, gone};
 
 /// Versions of the control schema, oldest first; a version is never changed, only followed.
 const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0001_control.sql"),
     include_str!("../../../migrations/target/0002_fence.sql"),
+    include_str!("../../../migrations/target/0003_capture.sql"),
 ];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"
@@ -32,6 +38,7 @@ const INSTALL_LOCK: i64 = 0x7377_6974_6368_626b;
 #[derive(Debug, Clone)]
 pub struct Target {
     postgres: Postgres,
+    holder: Holder,
 }
 
 /// What the target knows about a database.
@@ -55,31 +62,24 @@ pub struct Control {
     pub attempt: i64,
     /// The plan as JSON.
     pub plan: String,
+    /// The source's schema as JSON; empty in a record of an earlier version.
+    pub source_schema: String,
+    /// The request as JSON.
+    pub request: String,
+    /// Id of the server that coordinates.
+    pub holder: String,
+    /// Where it runs.
+    pub holder_name: String,
+    /// Its lease has run out.
+    pub abandoned: bool,
     /// When the migration began.
     pub created_at: SystemTime,
 }
 
-impl Control {
-    /// What the statements write, `created_at` aside.
-    fn fields(&self) -> [&(dyn ToSql + Sync); 9] {
-        [
-            &self.database,
-            &self.migration,
-            &self.format,
-            &self.phase,
-            &self.decision,
-            &self.active,
-            &self.epoch,
-            &self.attempt,
-            &self.plan,
-        ]
-    }
-}
-
 impl Target {
-    /// The target behind a pool.
-    pub fn new(postgres: Postgres) -> Self {
-        Self { postgres }
+    /// The target behind a pool, and who this server is.
+    pub fn new(postgres: Postgres, holder: Holder) -> Self {
+        Self { postgres, holder }
     }
 
     /// Its pool.
@@ -119,29 +119,60 @@ impl Target {
         transaction.commit().await.map_err(failed)
     }
 
+    /// Brings the schema `switchback` up to this version, where there is one; whether there is.
+    pub async fn upgrade(&self) -> Result<bool> {
+        let client = self.postgres.get().await?;
+        let version = installed_version(&*client).await?;
+        let newest = i32::try_from(VERSIONS.len()).unwrap_or(i32::MAX);
+        if version.is_some_and(|version| version < newest) {
+            drop(client);
+            self.install().await?;
+        }
+        Ok(version.is_some())
+    }
+
     /// What is recorded about a database; `None` where nothing is, or where Switchback was never
     /// installed.
     pub async fn read_control(&self, database: &str) -> Result<Option<Control>> {
-        let client = self.postgres.get().await?;
-        if installed_version(&*client).await?.is_none() {
+        if !self.upgrade().await? {
             return Ok(None);
         }
+        let client = self.postgres.get().await?;
         let rows = controls(&*client).await?;
         Ok(rows.into_iter().find(|control| control.database == database))
     }
 
-    /// Records the state of a database; `created_at` is set by the first record. False where
-    /// another migration is recorded, or this one is decided: then nothing is changed.
+    /// Records the state of a database, with this server as its coordinator; `created_at` is set
+    /// by the first record. False where another migration or another server is recorded, or this
+    /// migration has begun to switch: then nothing is changed.
     pub async fn write_control(&self, control: &Control) -> Result<bool> {
         let client = self.postgres.get().await?;
-        let sql = "INSERT INTO switchback.control (database, migration, format, phase, decision, \
-                     active, epoch, attempt, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                   ON CONFLICT (database) DO UPDATE SET (migration, format, phase, decision, \
-                     active, epoch, attempt, plan) = (excluded.migration, excluded.format, \
-                     excluded.phase, excluded.decision, excluded.active, excluded.epoch, \
-                     excluded.attempt, excluded.plan) \
-                   WHERE control.migration = excluded.migration AND control.decision = 'none'";
-        let written = client.execute(sql, &control.fields()).await.map_err(failed)?;
+        let sql = "INSERT INTO switchback.control AS known (database, migration, format, phase, \
+                     decision, active, epoch, attempt, plan, source_schema, request, holder, \
+                     holder_name, lease_until) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+                     now() + $14::text::interval) \
+                   ON CONFLICT (database) DO UPDATE SET (phase, plan, lease_until) \
+                     = (excluded.phase, excluded.plan, excluded.lease_until) \
+                   WHERE known.migration = excluded.migration AND known.decision = 'none' \
+                     AND known.holder = excluded.holder";
+        let values: [&(dyn ToSql + Sync); 14] = [
+            &control.database,
+            &control.migration,
+            &control.format,
+            &control.phase,
+            &control.decision,
+            &control.active,
+            &control.epoch,
+            &control.attempt,
+            &control.plan,
+            &control.source_schema,
+            &control.request,
+            &self.holder.id,
+            &self.holder.name,
+            &self.holder.lease(),
+        ];
+        let written = client.execute(sql, &values).await.map_err(failed)?;
         Ok(written > 0)
     }
 }
@@ -179,7 +210,8 @@ async fn refuse_a_foreign_schema(client: &impl GenericClient) -> Result<()> {
 
 async fn controls(client: &impl GenericClient) -> Result<Vec<Control>> {
     let sql = "SELECT database, migration, format, phase, decision, active, epoch, attempt, \
-                 plan, created_at FROM switchback.control ORDER BY database";
+                 plan, created_at, source_schema, request, holder, holder_name, \
+                 lease_until < now() FROM switchback.control ORDER BY database";
     Ok(client.query(sql, &[]).await.map_err(failed)?.iter().map(control).collect())
 }
 
@@ -195,5 +227,10 @@ fn control(row: &Row) -> Control {
         attempt: row.get(7),
         plan: row.get(8),
         created_at: row.get(9),
+        source_schema: row.get(10),
+        request: row.get(11),
+        holder: row.get(12),
+        holder_name: row.get(13),
+        abandoned: row.get(14),
     }
 }

@@ -11,10 +11,12 @@
 
 mod row;
 
+use switchback_proto::v1::{Plan, TablePlan};
+
 use self::row::Row;
 use super::{
     ident::literal,
-    schema::{Index, IndexKey, IndexTerm, RowAddress, Table},
+    schema::{Index, IndexKey, IndexTerm, RowAddress, SourceSchema, Table},
     sqlite::quote,
 };
 
@@ -26,6 +28,37 @@ pub const LOG: &str = "_switchback_log";
 
 /// Stands for a table whose own name would hide the NEW and OLD of a trigger.
 const STAND_IN: &str = "_switchback_row";
+
+/// The column of a table in PostgreSQL that holds the rowid, where nothing else names a row.
+pub const ROWID_COLUMN: &str = "_switchback_rowid";
+
+/// The table as capture sees it: a primary key that the plan keeps has no NULLs.
+///
+/// SQLite lets a key that is not declared NOT NULL hold some. Where one turns up later, the row has
+/// no place in the target, and whoever applies the log says so.
+pub fn keyed(table: &Table, plan: &TablePlan) -> Table {
+    let mut table = table.clone();
+    if !plan.primary_key.is_empty() {
+        for column in table.primary_key.clone() {
+            table.columns[column].not_null = true;
+        }
+    }
+    table
+}
+
+/// Whether the target has to carry the rowid of the table.
+pub fn carries_rowid(table: &Table, plan: &TablePlan) -> bool {
+    matches!(capture_key(&keyed(table, plan)), CaptureKey::Rowid(_))
+}
+
+/// The schema as capture sees it.
+pub fn keyed_schema(schema: &SourceSchema, plan: &Plan) -> SourceSchema {
+    let keyed_by_plan = |table: &Table| {
+        let planned = plan.tables.iter().find(|planned| planned.source == table.name);
+        planned.map_or_else(|| table.clone(), |planned| keyed(table, planned))
+    };
+    SourceSchema { tables: schema.tables.iter().map(keyed_by_plan).collect(), ..schema.clone() }
+}
 
 /// Whether a name is one of ours; SQLite's names have no case.
 pub fn is_ours(name: &str) -> bool {

@@ -4,7 +4,10 @@ use switchback_proto::v1::{
     CheckPlan, ColumnPlan, ForeignKeyPlan, IndexPlan, Plan, TablePlan, ViewPlan,
 };
 
-use super::ident::{LONGEST, literal, qualified, quote};
+use super::{
+    capture::ROWID_COLUMN,
+    ident::{LONGEST, literal, qualified, quote},
+};
 
 /// One statement of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl StepKind {
 }
 
 /// All statements but those that set sequences: tables first, between them and the rest the rows
-/// are loaded. See [`set_sequence`].
+/// are loaded. See [`set_sequences`].
 pub fn statements(plan: &Plan) -> Vec<Statement> {
     let mut out = Vec::new();
     for table in &plan.tables {
@@ -127,8 +130,11 @@ pub fn create_schema(plan: &Plan) -> String {
 
 /// `CREATE TABLE` without keys, indexes, foreign keys and CHECKs.
 pub fn create_table(plan: &Plan, table: &TablePlan) -> String {
-    let columns: Vec<String> =
+    let mut columns: Vec<String> =
         table.columns.iter().map(|column| column_definition(plan, table, column)).collect();
+    if table.carries_rowid {
+        columns.push(format!("{} bigint", quote(ROWID_COLUMN)));
+    }
     format!("CREATE TABLE {} (\n  {}\n)", full_name(plan, table), columns.join(",\n  "))
 }
 
@@ -257,20 +263,34 @@ pub fn create_view(plan: &Plan, view: &ViewPlan) -> String {
     )
 }
 
-/// Sets the sequence of an identity column so that its next value is above `above`, and at least
-/// 1. At the largest `bigint` there is none above: the next insert fails, as it does in SQLite.
-pub fn set_sequence(plan: &Plan, table: &TablePlan, column: &ColumnPlan, above: i64) -> String {
-    let (value, called) = if above < 1 { (1, false) } else { (above, true) };
-    format!(
-        "SELECT setval(pg_get_serial_sequence({}, {})::regclass, {value}, {called})",
-        literal(&full_name(plan, table)),
-        literal(&column.target)
-    )
-}
-
-/// SELECT of the largest value of an identity column.
-pub fn largest_value(plan: &Plan, table: &TablePlan, column: &ColumnPlan) -> String {
-    format!("SELECT max({})::bigint FROM {}", quote(&column.target), full_name(plan, table))
+/// Statements that set every identity so that its next value is above all there are, and at least
+/// 1: those in the table, what SQLite `remembered` by table for AUTOINCREMENT, and those of rejected
+/// rows, which can come back under their own ids. At the largest `bigint` there is none above: the
+/// next insert fails, as it does in SQLite.
+pub fn set_sequences(plan: &Plan, remembered: &[(String, i64)]) -> String {
+    let mut sql = String::new();
+    for table in &plan.tables {
+        let known = remembered.iter().find(|(name, _)| *name == table.source);
+        let known = known.map_or(0, |(_, value)| *value);
+        for column in table.columns.iter().filter(|column| column.identity) {
+            let value = format!("row_data ->> {}", literal(&column.source));
+            sql += &format!(
+                "SELECT setval(pg_get_serial_sequence({full_text}, {name})::regclass, \
+                   greatest(above, 1), above >= 1) \
+                 FROM (SELECT greatest({known}, (SELECT max({column})::bigint FROM {full}), \
+                   (SELECT max(substr({value}, 3)::bigint) FROM switchback.rejects \
+                    WHERE database = {database} AND tab = {source} AND {value} LIKE 'i:%')) \
+                   AS above) AS known; ",
+                full_text = literal(&full_name(plan, table)),
+                name = literal(&column.target),
+                column = quote(&column.target),
+                full = full_name(plan, table),
+                database = literal(&plan.database),
+                source = literal(&table.source),
+            );
+        }
+    }
+    sql
 }
 
 /// Takes out of a plan what a statement makes; a foreign key's validation only leaves it

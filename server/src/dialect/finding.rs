@@ -25,6 +25,10 @@ macro_rules! codes {
 }
 
 codes! {
+    FOLLOWING_STOPPED = "following_stopped", "blocker",
+        "Changes are not carried over any more: the message says why. SQLite goes on; abort the migration and begin again.";
+    FOLLOWING_WAITS = "following_waits", "warning",
+        "Changes are not carried over just now: the message says what an engine lacks. It goes on by itself.";
     MIXED_TYPES = "mixed_types", "blocker",
         "A column holds values of several storage classes. Choose `encode` or `reject`, or correct the rows.";
     NUL_IN_TEXT = "nul_in_text", "blocker",
@@ -121,6 +125,10 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    pub(crate) fn database() -> Self {
+        Self { table: "", column: "" }
+    }
+
     pub(crate) fn table(table: &'a str) -> Self {
         Self { table, column: "" }
     }

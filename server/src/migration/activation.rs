@@ -5,13 +5,14 @@ use switchback_proto::{
     words::Word,
 };
 
-use super::{build::Context, cutover};
+use super::{build::Context, marked};
 use crate::{
     db::{
         control::{ControlStore, DatabaseRecord},
-        target::{Control, gone},
+        target::{Control, Tenure, gone, held},
     },
     error::{Error, Reason, Result},
+    failpoint,
 };
 
 /// Lets a migration begin, or says what is in its way. What an earlier migration of this server
@@ -22,23 +23,27 @@ pub(super) async fn admit(context: &Context<'_>, store: &ControlStore) -> Result
         return Err(already(name));
     }
     let Some(control) = context.target.read_control(name).await? else {
-        return cutover::refuse_fenced(&context.database.source).await;
+        return marked::refuse_marked(&context.database.source).await;
     };
     if control.active == Engine::Postgres.word() {
         return Err(already(name));
+    }
+    if !control.holder.is_empty() && control.holder != context.target.holder().id {
+        return Err(held(&control));
+    }
+    if control.phase == Phase::Following.word() && control.migration != *context.id {
+        let message = format!("the migration {} keeps {name} in sync already", control.migration);
+        return Err(Error::new(Reason::TargetInUse, message)
+            .hint("switch with `switchback cutover`, or undo it with `switchback abort`"));
     }
     if control.migration == *context.id || ended(store, &control).await? {
         tracing::info!(migration = control.migration, "removing what an earlier migration left");
         undo(context, &control.migration).await?;
         let record = store.database(name).await?;
         store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await?;
-        return cutover::refuse_fenced(&context.database.source).await;
+        return marked::refuse_marked(&context.database.source).await;
     }
-    Err(Error::new(
-        Reason::TargetInUse,
-        format!("the target holds the migration {} of another server", control.migration),
-    )
-    .hint("let that server finish or cancel it; if it is gone for good, use an empty database"))
+    Err(held(&control))
 }
 
 async fn ended(store: &ControlStore, control: &Control) -> Result<bool> {
@@ -46,7 +51,7 @@ async fn ended(store: &ControlStore, control: &Control) -> Result<bool> {
     Ok(known.is_some_and(|operation| operation.state() != OperationState::Running))
 }
 
-fn already(name: &str) -> Error {
+pub(super) fn already(name: &str) -> Error {
     Error::new(
         Reason::AlreadyMigrated,
         format!("PostgreSQL is the active engine of {name} already"),
@@ -57,14 +62,23 @@ fn already(name: &str) -> Error {
 /// Undoes a migration: first the record that nothing can decide for it any more, then the source
 /// is opened, then what it made is removed. Returns how many objects that were.
 pub(super) async fn undo(context: &Context<'_>, migration: &str) -> Result<u64> {
+    failpoint::hit("abort.before");
     let recorded = context.target.give_up(context.name(), migration).await?;
+    failpoint::hit("abort.after");
     let source = &context.database.source;
-    if source.path().exists() && cutover::fenced(source, migration).await?.is_some() {
+    if source.path().exists() {
         // Without a record nobody knows whether PostgreSQL was opened.
-        if !recorded {
+        let fenced = marked::fenced(source, migration).await?;
+        if recorded.is_none() && fenced.is_some() {
             return Err(gone());
         }
-        cutover::open(source, migration).await?;
+        let mut attempt = recorded.unwrap_or_default();
+        // PostgreSQL's record was restored to one of before. The lease is renewed, so that nobody
+        // else begins an attempt meanwhile.
+        if fenced > Some(attempt) && context.target.tenure(context.name()).await? == Tenure::Ours {
+            attempt = fenced.unwrap_or_default();
+        }
+        marked::leave(source, migration, attempt).await?;
     }
     context.target.clean_up(context.name(), migration).await
 }

@@ -3,13 +3,13 @@
 use switchback_proto::v1::{Disposition, MigrateRequest, Plan, ProgressEvent, TableReport};
 use tokio_util::sync::CancellationToken;
 
-use super::{journal::Journal, source_watch::unchanged_schema};
+use super::{following::Follower, install, journal::Journal};
 use crate::{
     copy::{self, CopyJob, CopyProgress, RejectPolicy},
     db::{
         Database,
         postgres::failed,
-        target::{Control, Made, Step, Target, fence, record},
+        target::{Control, Made, Step, Target, fence, held},
     },
     dialect::ddl::{self, Statement, StepKind},
     error::{Error, Reason, Result},
@@ -46,9 +46,12 @@ impl Context<'_> {
 }
 
 /// Records the migration in the target and makes its tables.
-pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
+///
+/// Then puts change capture into the source: nothing is read before every change is logged.
+pub(super) async fn install(context: &Context<'_>, journal: &Journal) -> Result<()> {
+    let plan = journal.plan()?;
     context.target.install().await?;
-    write_record(context, plan, "installing").await?;
+    write_record(context, journal, "installing").await?;
     make_schema(context, plan).await?;
     let done = context.target.steps_done(context.name()).await?;
     let statements = ddl::statements(plan);
@@ -66,22 +69,35 @@ pub(super) async fn install(context: &Context<'_>, plan: &Plan) -> Result<()> {
                 .map_err(failed)
                 .map_err(|error| error.at(format!("creating the table {}", step.table)))?;
             fence(&transaction, &plan.target_schema, &step.table).await?;
-            record(&transaction, context.name(), made(plan, step)).await?;
+            let made = made(plan, step);
+            context.target.record(&transaction, context.name(), made).await?;
         }
         transaction.commit().await.map_err(failed)?;
     }
-    Ok(())
+    install::install(context.database, journal, context.id).await?;
+    Follower::new(context, journal)?.begin().await
 }
 
 /// Records this migration in the target; refuses where another one is recorded.
-pub(super) async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str) -> Result<()> {
-    let plan = serde_json::to_string(plan)
-        .map_err(|e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e))?;
+pub(super) async fn write_record(
+    context: &Context<'_>,
+    journal: &Journal,
+    phase: &str,
+) -> Result<()> {
+    let no_json = |e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e);
+    let plan = serde_json::to_string(journal.plan()?).map_err(no_json)?;
+    let schema = serde_json::to_string(journal.schema()?).map_err(no_json)?;
+    let request = serde_json::to_string(context.request).map_err(no_json)?;
     let control = Control {
         database: context.name().clone(),
         migration: context.id.clone(),
         format: FORMAT,
         phase: phase.into(),
+        source_schema: schema,
+        request,
+        holder: context.target.holder().id.clone(),
+        holder_name: context.target.holder().name.clone(),
+        abandoned: false,
         decision: "none".into(),
         active: "sqlite".into(),
         epoch: 0,
@@ -91,6 +107,11 @@ pub(super) async fn write_record(context: &Context<'_>, plan: &Plan, phase: &str
     };
     if context.target.write_control(&control).await? {
         return Ok(());
+    }
+    if let Some(other) = context.target.read_control(context.name()).await?
+        && other.holder != control.holder
+    {
+        return Err(held(&other));
     }
     Err(Error::new(Reason::TargetInUse, "another migration has begun in the target")
         .hint("let it finish, or use an empty database"))
@@ -122,7 +143,6 @@ pub(super) fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
 /// Copies every row, from wherever an earlier run stopped.
 pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
     let (plan, schema) = (journal.plan()?, journal.schema()?);
-    unchanged_schema(&context.database.source, schema).await?;
     let chosen = plan.choices.iter().any(|choice| choice.disposition() == Disposition::Reject);
     let job = CopyJob {
         source: &context.database.source,
@@ -140,7 +160,14 @@ pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result
             bytes: progress.bytes,
         });
     };
-    let summary = copy::run(&job, &tell, context.halt).await?;
+    let summary = match copy::run(&job, &tell, context.halt).await {
+        // The copy sees that the schema is another one, and not what is different.
+        Err(error) if error.reason() == Reason::SourceChanged => {
+            let found = Follower::new(context, journal)?.drift().await?;
+            return Err(found.unwrap_or(error));
+        }
+        summary => summary?,
+    };
     let report = &mut journal.report;
     report.tables = summary
         .tables
@@ -156,27 +183,43 @@ pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result
     report.rows = report.tables.iter().map(|table| table.rows).sum();
     report.bytes = report.tables.iter().map(|table| table.bytes).sum();
     report.rejected = report.tables.iter().map(|table| table.rejected).sum();
-    refuse_rejects(context, journal)
+    refuse_rejects(context.request, &journal.report.tables)
 }
 
-fn refuse_rejects(context: &Context<'_>, journal: &Journal) -> Result<()> {
-    let (rejected, allowed) = (journal.report.rejected, context.request.allow_rejects);
-    if rejected <= allowed {
+/// Refuses more rejected rows than the request allows.
+fn refuse_rejects(request: &MigrateRequest, tables: &[TableReport]) -> Result<()> {
+    let rejected: u64 = tables.iter().map(|table| table.rejected).sum();
+    if rejected <= request.allow_rejects {
         return Ok(());
     }
-    let tables: Vec<&str> = journal
-        .report
-        .tables
+    let names: Vec<&str> = tables
         .iter()
         .filter(|table| table.rejected > 0)
         .map(|table| table.table.as_str())
         .collect();
-    Err(Error::new(
+    Err(too_many_rejects(rejected, request.allow_rejects, &names.join(", ")).hint(format!(
+        "allow them with --allow-rejects {rejected}, or choose `encode` to keep them"
+    )))
+}
+
+/// Refuses to switch while more rows are rejected than the request allows: some came later.
+pub(super) async fn refuse_more_rejects(follower: &Follower, allowed: u64) -> Result<()> {
+    let rejected = follower.target.rejects(&follower.name).await?;
+    if rejected <= allowed {
+        return Ok(());
+    }
+    let mut tables: Vec<String> = follower.position().await?.rejected.into_iter().collect();
+    tables.sort_unstable();
+    Err(too_many_rejects(rejected, allowed, &tables.join(", ")).hint(format!(
+        "correct them in SQLite (switchback.rejects in PostgreSQL names each), and they are \
+         carried over; or abort, and migrate with --allow-rejects {rejected}"
+    )))
+}
+
+/// The error for more rejected rows than are allowed.
+fn too_many_rejects(rejected: u64, allowed: u64, tables: &str) -> Error {
+    Error::new(
         Reason::TooManyRejects,
-        format!(
-            "{rejected} rows were rejected and {allowed} are allowed (tables: {})",
-            tables.join(", ")
-        ),
+        format!("{rejected} rows were rejected and {allowed} are allowed (tables: {tables})"),
     )
-    .hint(format!("allow them with --allow-rejects {rejected}, or choose `encode` to keep them")))
 }

@@ -3,47 +3,63 @@
 //! What follows what is decided in `phase`; what a phase does is elsewhere. Here each phase is
 //! recorded before its work begins, and its work is repeated while PostgreSQL is away.
 
-use std::{
-    sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
-};
+mod patience;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-use switchback_proto::v1::{Engine, MigrateRequest, OperationError, Phase, WaitingEvent};
+use std::time::{Duration, Instant};
+
+use switchback_proto::v1::{
+    CutoverMode, LagEvent, MigrateRequest, OperationError, Phase, Severity,
+};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activation, build,
-    cutover::{self, Switched, Watched},
+    activation,
+    attempt::{self, Limit},
+    build,
+    cutover::{self, Switched},
+    following::{Drained, Follower},
     index,
     journal::Journal,
+    keeper::stands_in_the_way,
     phase::{Event, transition},
-    planning,
-    source_watch::SourceWatch,
-    validation,
+    planning, validation,
 };
+pub(super) use patience::backoff;
+use patience::{LONGEST_WAIT, finishes};
+
 use crate::{
+    apply::Extent,
     db::{
         Database,
         control::{ControlStore, DatabaseRecord},
         target::Target,
     },
+    dialect::finding,
     error::{Error, Kind, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
 };
 
-/// Longest wait between two attempts to reach PostgreSQL.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
-
 /// How often a full state directory is tried again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
-/// A server that is away for longer than this is not just restarting.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// A batch that took no longer has hardly anything left for the lock.
+const IN_SYNC: Duration = Duration::from_millis(100);
 
-/// Undoing does not hold up the answer for longer than this; the next migration finishes it.
-const PATIENCE_UNDOING: Duration = Duration::from_secs(60);
+/// A cutover does not wait for longer than this until the lag is small.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// How far an operation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Migrate, and stay in sync until somebody switches.
+    Follow,
+    /// Migrate and switch.
+    Switch,
+    /// Switch what follows already, within a deadline; what fails goes on following.
+    Cutover(Duration),
+}
 
 /// One migration.
 pub(super) struct Coordinator<'a> {
@@ -51,12 +67,11 @@ pub(super) struct Coordinator<'a> {
     store: &'a ControlStore,
     target: Target,
     request: MigrateRequest,
+    /// Id of the migration: the operation's own, or that of the one that is switched.
+    migration: String,
+    goal: Goal,
     run: Run,
     halt: CancellationToken,
-    /// Has seen the source since before it was validated.
-    watch: Mutex<Option<SourceWatch>>,
-    /// When this process began to switch.
-    switching: OnceLock<Instant>,
 }
 
 impl<'a> Coordinator<'a> {
@@ -67,17 +82,22 @@ impl<'a> Coordinator<'a> {
         run: Run,
         halt: CancellationToken,
     ) -> Self {
-        let target = Target::new(database.postgres.clone());
+        let manual = request.cutover() == CutoverMode::Manual;
         Self {
             database,
             store,
-            target,
+            target: database.target(),
             request,
+            migration: run.id.clone(),
+            goal: if manual { Goal::Follow } else { Goal::Switch },
             run,
             halt,
-            watch: Mutex::default(),
-            switching: OnceLock::new(),
         }
+    }
+
+    /// Switches another operation's migration.
+    pub(super) fn cutover(self, migration: String, deadline: Duration) -> Self {
+        Self { migration, goal: Goal::Cutover(deadline), ..self }
     }
 
     /// Runs to the end; `None` where the server's shutdown cut it off.
@@ -90,8 +110,11 @@ impl<'a> Coordinator<'a> {
             let phase = journal.phase();
             match phase {
                 Phase::Reversible => return Some(success(journal)),
+                Phase::Following if journal.failure.is_some() || self.goal == Goal::Follow => {
+                    return self.leave_following(journal).await;
+                }
                 Phase::Halted => {
-                    self.record_halt().await;
+                    self.record_halt(&journal).await;
                     return Some(failure(journal));
                 }
                 Phase::Idle if journal.failure.is_some() => return Some(failure(journal)),
@@ -101,8 +124,25 @@ impl<'a> Coordinator<'a> {
             let result = self.patiently(phase, &mut journal).await;
             self.account(phase, begun, &mut journal);
             let event = match result {
-                Ok(event) => event,
+                Ok(event) => Ok(event),
                 Err(_) if self.run.shutdown.is_cancelled() => return None,
+                Err(error) => Err(self.overruled(phase, error).await),
+            };
+            let event = match event {
+                Ok(event) => event,
+                // What another server coordinates is not undone here.
+                Err(error) if error.reason() == Reason::LeaseHeld => {
+                    return Some(Outcome { report: None, error: Some(error) });
+                }
+                Err(error) if phase == Phase::Following && self.is_cutover() => {
+                    journal.failure = Some(described(&self.in_time(error).await));
+                    return self.leave_following(journal).await;
+                }
+                // What follows is not undone because it could not be switched.
+                Err(error) if self.is_cutover() && error.reason() != Reason::Halted => {
+                    journal.failure = Some(described(&error));
+                    Event::Retreated
+                }
                 Err(error) => self.give_up(error, &mut journal),
             };
             match self.enter(phase, event, &mut journal).await {
@@ -125,7 +165,7 @@ impl<'a> Coordinator<'a> {
             }
             // To end here would leave in the target what was made.
             tracing::error!(%error, "the next phase could not be recorded yet");
-            tokio::time::sleep(RECORD_AGAIN).await;
+            sleep(RECORD_AGAIN).await;
         }
         self.run.log.phase(next);
         tracing::info!(phase = switchback_proto::words::Word::word(next), "phase");
@@ -140,119 +180,73 @@ impl<'a> Coordinator<'a> {
             _ => Event::Failed,
         };
         if journal.failure.is_none() {
-            journal.failure = Some(OperationError {
-                reason: error.reason().as_str().into(),
-                message: error.to_string(),
-                hint: error.hint_text().into(),
-            });
+            journal.failure = Some(described(&error));
         }
         event
     }
 
-    /// Does a phase's work, again and again while an engine is away.
-    async fn patiently(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
-        let patience = match phase {
-            // Nothing is changed yet: whoever asks is better off with the answer.
-            Phase::Idle | Phase::Planning => Duration::ZERO,
-            Phase::Aborting => PATIENCE_UNDOING,
-            _ => PATIENCE,
-        };
+    /// A server that was paused meets what another one has done since: that is why it failed.
+    async fn overruled(&self, phase: Phase, error: Error) -> Error {
+        if matches!(phase, Phase::Idle | Phase::Planning) {
+            return error;
+        }
+        match self.target.check_tenure(&self.run.database).await {
+            Err(held) if held.reason() == Reason::LeaseHeld => held,
+            _ => error,
+        }
+    }
+
+    fn is_cutover(&self) -> bool {
+        matches!(self.goal, Goal::Cutover(_))
+    }
+
+    /// Ends the operation and leaves the pair in sync: the follower goes on. Without the record
+    /// nobody would follow, so it is waited for; `None` where the server's shutdown cut it off.
+    async fn leave_following(&self, journal: Journal) -> Option<Outcome> {
         let mut waits = backoff();
-        let mut away_since = None;
-        loop {
-            let error = match self.step(phase, journal).await {
-                Err(error) if error.is_retryable() || self.goes_forward(phase, &error).await => {
-                    error
-                }
-                Err(error) if phase == Phase::Aborting => {
-                    return Ok(self.leave_rest(&error, journal));
-                }
-                done => return done,
-            };
-            let since = *away_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= patience && !self.in_doubt().await {
-                return if phase == Phase::Aborting {
-                    Ok(self.leave_rest(&error, journal))
-                } else {
-                    Err(error)
-                };
+        while let Err(error) = self.record_following().await {
+            tracing::error!(%error, "that the pair is followed could not be recorded");
+            // A cutover has found it recorded.
+            if self.is_cutover() {
+                break;
+            }
+            if error.kind() != Kind::Unavailable && error.kind() != Kind::Exhausted {
+                return Some(Outcome { report: None, error: Some(error) });
             }
             let wait = waits.next().unwrap_or(LONGEST_WAIT);
-            self.wait(&error, wait, phase).await?;
+            self.wait(&error, wait, Phase::CuttingOver).await.ok()?;
+        }
+        self.database.wake.notify_one();
+        Some(if journal.failure.is_some() { failure(journal) } else { success(journal) })
+    }
+
+    /// What kept a cutover from beginning: a lock that did not come in time says so.
+    async fn in_time(&self, error: Error) -> Error {
+        let Goal::Cutover(deadline) = self.goal else { return error };
+        let limit = Limit { began: Instant::now(), deadline };
+        match error.reason() {
+            Reason::SourceLocked => attempt::busy(limit).caused_by(error),
+            // PostgreSQL answers: it was another session.
+            Reason::TargetUnreachable if self.target.postgres().version().await.is_ok() => {
+                attempt::late(limit, &error)
+            }
+            _ => error,
         }
     }
 
-    async fn wait(&self, error: &Error, wait: Duration, phase: Phase) -> Result<()> {
-        tracing::warn!(%error, retry_in_ms = millis(wait), "waiting for an engine");
-        let engine = match error.reason() {
-            Reason::SourceLocked => Engine::Sqlite,
-            _ => Engine::Postgres,
-        };
-        self.run.log.waiting(WaitingEvent {
-            engine: engine.into(),
-            message: error.to_string(),
-            retry_in_ms: millis(wait),
-        });
-        let stop = if finishes(phase) { &self.run.shutdown } else { &self.halt };
-        tokio::select! {
-            () = stop.cancelled() => Err(cancelled()),
-            () = tokio::time::sleep(wait) => Ok(()),
-        }
-    }
-
-    /// The decision may have been made: only forward, whatever PostgreSQL or the state directory
-    /// says, unless the switch was given up in good order.
-    async fn goes_forward(&self, phase: Phase, error: &Error) -> bool {
-        let settled = [Reason::CutoverFailed, Reason::Halted, Reason::TargetInUse];
-        phase == Phase::CuttingOver && !settled.contains(&error.reason()) && self.in_doubt().await
+    async fn record_following(&self) -> Result<()> {
+        let name = &self.run.database;
+        self.target.set_phase(name, &self.migration, "following").await?;
+        let record = self.store.database(name).await?;
+        self.store.set_database(name, DatabaseRecord { phase: Phase::Following, ..record }).await
     }
 
     /// Shows in the database's state that a person is needed.
-    async fn record_halt(&self) {
-        let name = &self.run.database;
-        let recorded = async {
-            let record = self.store.database(name).await?;
-            self.store.set_database(name, DatabaseRecord { phase: Phase::Halted, ..record }).await
-        };
-        if let Err(error) = recorded.await {
+    async fn record_halt(&self, journal: &Journal) {
+        let why = error_of(journal);
+        let found = stands_in_the_way(Severity::Blocker, finding::FOLLOWING_STOPPED, &why);
+        if let Err(error) = self.store.halt(&self.run.database, &found).await {
             tracing::error!(%error, "the halt could not be recorded");
-        }
-    }
-
-    /// The source is fenced and PostgreSQL cannot say what it has decided: only it can tell.
-    async fn in_doubt(&self) -> bool {
-        let fenced = cutover::fenced(&self.database.source, &self.run.id).await;
-        fenced.is_ok_and(|attempt| attempt.is_some())
-    }
-
-    /// Undoing cannot be finished now: says what is left, and ends.
-    fn leave_rest(&self, error: &Error, journal: &mut Journal) -> Event {
-        tracing::error!(%error, "the target could not be cleaned");
-        if let Some(failure) = &mut journal.failure {
-            let rest = format!(
-                "the target still holds what the migration made ({error}); \
-                 the next migration removes it first"
-            );
-            // A cancelled operation's own hint says that nothing is left.
-            let own = failure.reason != Reason::Cancelled.as_str() && !failure.hint.is_empty();
-            failure.hint = if own { format!("{}; {rest}", failure.hint) } else { rest };
-        }
-        Event::Undone
-    }
-
-    async fn step(&self, phase: Phase, journal: &mut Journal) -> Result<Event> {
-        let work = self.work(phase, journal);
-        if finishes(phase) {
-            return work.await;
-        }
-        // The copy and the scans notice `halt` themselves; the rest is cut off here.
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = async {
-                self.halt.cancelled().await;
-                tokio::time::sleep(Duration::from_secs(5)).await;
-            } => Err(cancelled()),
         }
     }
 
@@ -268,7 +262,7 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Planned)
             }
             Phase::Installing => {
-                build::install(&context, journal.plan()?).await?;
+                build::install(&context, journal).await?;
                 Ok(Event::Installed)
             }
             Phase::Copying => {
@@ -276,25 +270,23 @@ impl<'a> Coordinator<'a> {
                 Ok(Event::Copied)
             }
             Phase::Indexing => {
+                self.follower(journal)?.catch_up(|drained| self.tell(drained)).await?;
                 index::index(&context, journal).await?;
                 Ok(Event::Indexed)
             }
             Phase::Validating => {
-                let watch = validation::migrated(&context, journal).await?;
-                *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+                validation::migrated(&context, &self.follower(journal)?, journal).await?;
                 Ok(Event::Matched)
             }
-            Phase::CuttingOver => {
-                let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let began = *self.switching.get_or_init(Instant::now);
-                let watched = Watched { watch, began };
-                match cutover::switch(&context, self.store, journal, watched).await? {
-                    Switched::Done => Ok(Event::Activated),
-                    Switched::Unwatched => Ok(Event::Unwatched),
-                }
+            Phase::Following => {
+                self.settle(&self.follower(journal)?).await?;
+                let allowed = self.request.allow_rejects;
+                build::refuse_more_rejects(&self.follower(journal)?, allowed).await?;
+                Ok(Event::InSync)
             }
+            Phase::CuttingOver => self.switch(journal).await,
             Phase::Aborting => {
-                let removed = activation::undo(&context, &self.run.id).await?;
+                let removed = activation::undo(&context, &self.migration).await?;
                 tracing::info!(removed, "the target is clean again");
                 Ok(Event::Undone)
             }
@@ -302,9 +294,64 @@ impl<'a> Coordinator<'a> {
         }
     }
 
+    /// Carries changes over until hardly any are left.
+    async fn settle(&self, follower: &Follower) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let drained = follower.drain(Extent::All).await?;
+            self.tell(drained);
+            if self.is_cutover() && began.elapsed() > SETTLE {
+                let message = "changes come faster than they can be carried over";
+                return Err(Error::new(Reason::CutoverFailed, message)
+                    .hint("switch when applications write less; SQLite goes on and is followed"));
+            }
+            if drained.took <= IN_SYNC || drained.changes == 0 {
+                return Ok(());
+            }
+            if self.halt.is_cancelled() {
+                return Err(cancelled());
+            }
+        }
+    }
+
+    async fn switch(&self, journal: &mut Journal) -> Result<Event> {
+        let deadline = match self.goal {
+            Goal::Cutover(deadline) => deadline,
+            Goal::Follow | Goal::Switch => cutover::DEADLINE,
+        };
+        let limit = Limit { began: Instant::now(), deadline };
+        let follower = self.follower(journal)?;
+        let context = self.context();
+        match cutover::switch(&context, self.store, &follower, journal, limit).await? {
+            Switched::Done => Ok(Event::Activated),
+            Switched::Retreated(error) => {
+                tracing::warn!(%error, "the switch was given up; SQLite goes on");
+                // An engine that is away comes back; what holds a lock has to be ended.
+                if !error.is_retryable() || self.is_cutover() {
+                    journal.failure = Some(described(&error));
+                }
+                Ok(Event::Retreated)
+            }
+        }
+    }
+
+    fn follower(&self, journal: &Journal) -> Result<Follower> {
+        let follower = Follower::new(&self.context(), journal)?;
+        Ok(match self.goal {
+            Goal::Cutover(deadline) => follower.waiting(deadline),
+            Goal::Follow | Goal::Switch => follower,
+        })
+    }
+
+    fn tell(&self, drained: Drained) {
+        let lag = self.database.lag.now();
+        let lag_changes = lag.changes.max(drained.behind);
+        self.run.log.lag(LagEvent { lag_changes, lag_ms: lag.millis() });
+    }
+
     fn context(&self) -> build::Context<'_> {
         build::Context {
-            id: &self.run.id,
+            id: &self.migration,
             database: self.database,
             target: &self.target,
             request: &self.request,
@@ -349,23 +396,12 @@ impl<'a> Coordinator<'a> {
     }
 }
 
-/// Undoing goes on when the caller has cancelled, which is why it is undone; and it is too late
-/// to cancel what PostgreSQL may have decided.
-fn finishes(phase: Phase) -> bool {
-    matches!(phase, Phase::Aborting | Phase::CuttingOver)
-}
-
-fn backoff() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(LONGEST_WAIT)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn described(error: &Error) -> OperationError {
+    OperationError {
+        reason: error.reason().as_str().into(),
+        message: error.to_string(),
+        hint: error.hint_text().into(),
+    }
 }
 
 fn success(journal: Journal) -> Outcome {
@@ -373,8 +409,13 @@ fn success(journal: Journal) -> Outcome {
 }
 
 fn failure(journal: Journal) -> Outcome {
-    let failure = journal.failure.unwrap_or_default();
-    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == failure.reason);
-    let error = Error::new(reason.unwrap_or(Reason::Internal), failure.message).hint(failure.hint);
+    let error = error_of(&journal);
     Outcome { report: Some(Report::Migrate(journal.report)), error: Some(error) }
+}
+
+/// Why a migration did not go on.
+fn error_of(journal: &Journal) -> Error {
+    let failure = journal.failure.clone().unwrap_or_default();
+    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == failure.reason);
+    Error::new(reason.unwrap_or(Reason::Internal), failure.message).hint(failure.hint)
 }

@@ -11,20 +11,18 @@ use super::{
     rehearsal::WITHOUT_IT,
 };
 use crate::{
-    db::{
-        postgres::failed,
-        target::{Made, Step},
-    },
+    db::target::{Made, Step},
     dialect::{
+        capture::ROWID_COLUMN,
         ddl::{self, Statement, StepKind},
         finding::{self, Place, finding},
-        ident::qualified,
+        ident::{qualified, quote},
     },
     error::{Error, Reason, Result},
     task::cancelled,
 };
 
-/// Builds keys, indexes and constraints side by side, sets the sequences, makes the views.
+/// Builds keys, indexes and constraints side by side, then makes the views.
 ///
 /// What is not essential and cannot be made becomes a finding and leaves the plan.
 pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
@@ -32,9 +30,8 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
     let done = context.target.steps_done(context.name()).await?;
     let statements = ddl::statements(&plan);
     let mut failures = Vec::new();
-    // Foreign keys need the unique keys of their parents, and lock both tables; views need
-    // everything: one stage after the other.
-    for stage in [Stage::Keys, Stage::ForeignKeys, Stage::Views] {
+    // Views need everything: one stage after the other. Foreign keys wait for the switch.
+    for stage in [Stage::Keys, Stage::Views] {
         let steps = statements.iter().filter(|step| stage.has(step.kind));
         let missing: Vec<&Statement> = steps.filter(|step| !done.contains(&step.step)).collect();
         let width = if stage == Stage::Keys { context.database.config.copy_workers } else { 1 };
@@ -50,29 +47,26 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
             ddl::remove(&mut plan, step);
         }
     }
-    set_sequences(context, journal, &plan).await?;
+    rowid_indexes(context, &plan, &done).await?;
     analyze(context, &plan, &done).await?;
     for finding in findings {
         context.log.finding(finding.clone());
         journal.report.findings.push(finding);
     }
-    write_plan(context, &plan).await?;
     journal.plan = Some(plan);
-    Ok(())
+    write_record(context, journal, "indexing").await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Keys,
-    ForeignKeys,
     Views,
 }
 
 impl Stage {
     fn has(self, kind: StepKind) -> bool {
         match kind {
-            StepKind::Table => false,
-            StepKind::ForeignKey | StepKind::ForeignKeyValidation => self == Self::ForeignKeys,
+            StepKind::Table | StepKind::ForeignKey | StepKind::ForeignKeyValidation => false,
             StepKind::View => self == Self::Views,
             _ => self == Self::Keys,
         }
@@ -111,7 +105,7 @@ fn fatal(error: &Error) -> bool {
     error.is_retryable()
         || matches!(
             error.reason(),
-            Reason::TargetFull | Reason::TargetPermission | Reason::Cancelled
+            Reason::TargetFull | Reason::TargetPermission | Reason::Cancelled | Reason::LeaseHeld
         )
 }
 
@@ -164,31 +158,23 @@ fn not_validated(step: &Statement) -> Finding {
     finding(Severity::Warning, finding::CHECK_VIOLATED, place, message, hint)
 }
 
-fn not_made(step: &Statement, error: &Error) -> Finding {
+pub(super) fn not_made(step: &Statement, error: &Error) -> Finding {
     let message = format!("{} could not be made: {error}", step.step);
     let place = Place::table(&step.table);
     finding(Severity::Warning, finding::OBJECT_NOT_MADE, place, message, WITHOUT_IT)
 }
 
-/// Sets every identity above all values, those that SQLite remembers of deleted rows and those of
-/// rejected rows included: such a row can come back under its own id.
-async fn set_sequences(context: &Context<'_>, journal: &Journal, plan: &Plan) -> Result<()> {
-    let schema = journal.schema()?;
-    let client = context.target.postgres().get().await?;
-    for table in &plan.tables {
-        let source = schema.tables.iter().find(|source| source.name == table.source);
-        let remembered = source.and_then(|source| source.sequence).unwrap_or(0);
-        for column in table.columns.iter().filter(|column| column.identity) {
-            let sql = ddl::largest_value(plan, table, column);
-            let largest: Option<i64> = client.query_one(&sql, &[]).await.map_err(failed)?.get(0);
-            let rejected = context
-                .target
-                .largest_rejected(context.name(), &table.source, &column.source)
-                .await?;
-            let above = largest.max(rejected).unwrap_or(0).max(remembered);
-            let sql = ddl::set_sequence(plan, table, column, above);
-            client.batch_execute(&sql).await.map_err(failed)?;
+/// Lets the rows of tables without a key be found by the rowid that they carry.
+async fn rowid_indexes(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> Result<()> {
+    for table in plan.tables.iter().filter(|table| table.carries_rowid) {
+        let id = format!("rowid:{}", table.target);
+        if done.contains(&id) {
+            continue;
         }
+        let full = qualified(&plan.target_schema, &table.target);
+        // PostgreSQL chooses a name that is free.
+        let sql = format!("CREATE UNIQUE INDEX ON {full} ({})", quote(ROWID_COLUMN));
+        context.make(Step { id: &id, made: Made::Part }, &sql).await?;
     }
     Ok(())
 }
@@ -207,9 +193,4 @@ async fn analyze(context: &Context<'_>, plan: &Plan, done: &HashSet<String>) -> 
         }
     }
     Ok(())
-}
-
-/// Records the plan as it was carried out.
-async fn write_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    write_record(context, plan, "indexing").await
 }

@@ -1,16 +1,24 @@
-//! What operations do: plan, migrate, validate.
+//! What operations do: plan, migrate, validate, cut over, abort.
 
+mod abort;
 mod activation;
+mod attempt;
 mod build;
+mod constraints;
 mod coordinator;
+mod cut;
 mod cutover;
+mod following;
 mod index;
+mod install;
 mod journal;
+mod keeper;
+mod marked;
 pub mod phase;
 mod planning;
+mod recorded;
 mod rehearsal;
 mod resume;
-mod source_watch;
 mod validation;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -52,8 +60,17 @@ impl Migrations {
                     let request = request.clone();
                     validation::run(database, &request, &run, &halt).await
                 }
+                Request::Cutover(request) => {
+                    let request = request.clone();
+                    return Box::pin(cut::run((database, &self.store), &request, run, halt)).await;
+                }
+                Request::Abort(request) => {
+                    let request = request.clone();
+                    abort::run((database, &self.store), &request, &run, &halt).await
+                }
                 Request::Migrate(request) => {
                     let request = request.clone();
+                    let _gate = database.gate.lock().await;
                     let coordinator =
                         coordinator::Coordinator::new(database, &self.store, *request, run, halt);
                     return Box::pin(coordinator.run()).await;

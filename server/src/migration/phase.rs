@@ -21,10 +21,16 @@ pub enum Event {
     Matched,
     /// The switch to PostgreSQL is recorded in PostgreSQL.
     Activated,
-    /// A restart lost sight of the source before it was fenced.
-    Unwatched,
+    /// The target has every change but those of the last moment.
+    InSync,
+    /// The switch was given up in good order: SQLite goes on.
+    Retreated,
     /// Both engines' records contradict each other.
     Contradicted,
+    /// Changes cannot be carried over any more; SQLite goes on.
+    Stopped,
+    /// Somebody asked to undo what follows.
+    Aborted,
     /// It cannot go on.
     Failed,
     /// The caller asked to stop.
@@ -54,17 +60,17 @@ impl std::error::Error for IllegalTransition {}
 /// - `idle`: nothing has begun. A restart does nothing.
 /// - `planning`: nothing has been changed. A restart plans again.
 /// - `installing`: the plan is recorded; tables are made in steps that the target records in the
-///   same transactions. A restart makes those that are missing.
+///   same transactions, then change capture is put into the source. A restart makes what is missing.
 /// - `copying`: each chunk's rows and its position commit together. A restart goes on behind the
 ///   last chunk.
-/// - `indexing`: as `installing`.
-/// - `validating`: reads only. A restart begins it again.
+/// - `indexing`: what changed during the copy is carried over; then as `installing`.
+/// - `validating`: reads, and carries changes over. A restart begins it again.
+/// - `following`: batches of changes, each committed with its position. A restart goes on.
 /// - `cutting_over`: the attempt is recorded, SQLite is fenced, one commit in PostgreSQL decides. A
-///   restart reads both records (`resume`) and goes on, or validates again where SQLite was not
-///   fenced yet. It cannot be cancelled.
+///   restart reads both records (`resume`) and goes on. It cannot be cancelled.
 /// - `reversible`: PostgreSQL is active, SQLite is fenced. A restart connects to PostgreSQL.
-/// - `halted`: both engines' records contradict each other, and nothing is changed until somebody
-///   decides. A restart does nothing.
+/// - `halted`: both engines' records contradict each other, or changes cannot be carried over any
+///   more; nothing is changed until somebody decides. A restart does nothing.
 /// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
 pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition> {
     match (phase, event) {
@@ -73,49 +79,88 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
         (Phase::Installing, Event::Installed) => Ok(Phase::Copying),
         (Phase::Copying, Event::Copied) => Ok(Phase::Indexing),
         (Phase::Indexing, Event::Indexed) => Ok(Phase::Validating),
-        (Phase::Validating, Event::Matched) => Ok(Phase::CuttingOver),
+        (Phase::Validating, Event::Matched) | (Phase::CuttingOver, Event::Retreated) => {
+            Ok(Phase::Following)
+        }
+        (Phase::Following, Event::InSync) => Ok(Phase::CuttingOver),
         (Phase::CuttingOver, Event::Activated) => Ok(Phase::Reversible),
-        (Phase::CuttingOver, Event::Unwatched) => Ok(Phase::Validating),
-        (Phase::CuttingOver, Event::Contradicted) => Ok(Phase::Halted),
+        (Phase::CuttingOver, Event::Contradicted) | (Phase::Following, Event::Stopped) => {
+            Ok(Phase::Halted)
+        }
         // Nothing is made before `installing`, so nothing is to be undone.
         (Phase::Planning, Event::Failed | Event::Cancelled) | (Phase::Aborting, Event::Undone) => {
             Ok(Phase::Idle)
         }
         (
-            Phase::Installing | Phase::Copying | Phase::Indexing | Phase::Validating,
+            Phase::Installing
+            | Phase::Copying
+            | Phase::Indexing
+            | Phase::Validating
+            | Phase::Following,
             Event::Failed | Event::Cancelled,
         )
         // The decision may be on its way: it is not cancelled any more.
-        | (Phase::CuttingOver, Event::Failed) => Ok(Phase::Aborting),
+        | (Phase::CuttingOver, Event::Failed)
+        | (Phase::Following | Phase::Halted, Event::Aborted) => Ok(Phase::Aborting),
         (phase, event) => Err(IllegalTransition { phase, event }),
     }
+}
+
+/// Every event.
+const EVENTS: [Event; 15] = [
+    Event::Requested,
+    Event::Planned,
+    Event::Installed,
+    Event::Copied,
+    Event::Indexed,
+    Event::Matched,
+    Event::InSync,
+    Event::Activated,
+    Event::Retreated,
+    Event::Contradicted,
+    Event::Stopped,
+    Event::Aborted,
+    Event::Failed,
+    Event::Cancelled,
+    Event::Undone,
+];
+
+/// The table as a Mermaid state diagram: docs/state-machine.md shows it.
+pub fn diagram() -> String {
+    let mut lines = vec!["stateDiagram-v2".to_owned(), "    [*] --> idle".to_owned()];
+    for phase in (0..=14).filter_map(|number| Phase::try_from(number).ok()) {
+        let mut ways: Vec<(Phase, Vec<String>)> = Vec::new();
+        for event in EVENTS {
+            let Ok(next) = transition(phase, event) else { continue };
+            let name = format!("{event:?}");
+            match ways.iter_mut().find(|(to, _)| *to == next) {
+                Some((_, names)) => names.push(name),
+                None => ways.push((next, vec![name])),
+            }
+        }
+        lines.extend(ways.into_iter().map(|(next, names)| {
+            format!("    {} --> {}: {}", phase.word(), next.word(), names.join(", "))
+        }));
+    }
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 12] = [
-        Event::Requested,
-        Event::Planned,
-        Event::Installed,
-        Event::Copied,
-        Event::Indexed,
-        Event::Matched,
-        Event::Activated,
-        Event::Unwatched,
-        Event::Contradicted,
-        Event::Failed,
-        Event::Cancelled,
-        Event::Undone,
-    ];
+    #[test]
+    fn the_page_shows_the_table() {
+        let page = include_str!("../../../docs/state-machine.md");
+        assert!(page.contains(&diagram()), "docs/state-machine.md should show:\n{}", diagram());
+    }
 
     fn phases() -> impl Iterator<Item = Phase> {
         (0..=14).map(|number| Phase::try_from(number).unwrap())
     }
 
     /// Every pair that is legal; every other one must be refused.
-    const LEGAL: [(Phase, Event, Phase); 21] = [
+    const LEGAL: [(Phase, Event, Phase); 27] = [
         (Phase::Idle, Event::Requested, Phase::Planning),
         (Phase::Planning, Event::Planned, Phase::Installing),
         (Phase::Planning, Event::Failed, Phase::Idle),
@@ -129,11 +174,17 @@ mod tests {
         (Phase::Indexing, Event::Indexed, Phase::Validating),
         (Phase::Indexing, Event::Failed, Phase::Aborting),
         (Phase::Indexing, Event::Cancelled, Phase::Aborting),
-        (Phase::Validating, Event::Matched, Phase::CuttingOver),
+        (Phase::Validating, Event::Matched, Phase::Following),
         (Phase::Validating, Event::Failed, Phase::Aborting),
         (Phase::Validating, Event::Cancelled, Phase::Aborting),
         (Phase::CuttingOver, Event::Activated, Phase::Reversible),
-        (Phase::CuttingOver, Event::Unwatched, Phase::Validating),
+        (Phase::Following, Event::InSync, Phase::CuttingOver),
+        (Phase::Following, Event::Failed, Phase::Aborting),
+        (Phase::Following, Event::Cancelled, Phase::Aborting),
+        (Phase::Following, Event::Stopped, Phase::Halted),
+        (Phase::Following, Event::Aborted, Phase::Aborting),
+        (Phase::Halted, Event::Aborted, Phase::Aborting),
+        (Phase::CuttingOver, Event::Retreated, Phase::Following),
         (Phase::CuttingOver, Event::Contradicted, Phase::Halted),
         (Phase::CuttingOver, Event::Failed, Phase::Aborting),
         (Phase::Aborting, Event::Undone, Phase::Idle),

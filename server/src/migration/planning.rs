@@ -7,14 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::rehearsal;
 use crate::{
-    capture::fence,
+    capture::mark,
     census,
-    db::{
-        Database,
-        source::SourceFile,
-        target::{Target, TargetFacts},
-    },
+    db::{Database, source::SourceFile, target::TargetFacts},
     dialect::{
+        capture,
         facts::TableFacts,
         finding::{self, Place, finding},
         plan::{self, PlanInputs},
@@ -47,7 +44,7 @@ pub(super) struct Planned {
 pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
     let source = inputs.database.source.clone();
     let schema = blocking(move || read_schema(&source)).await?;
-    let target = Target::new(inputs.database.postgres.clone());
+    let target = inputs.database.target();
     let name = &inputs.database.config.name;
     let wanted = inputs.given.map_or("", |plan| plan.target_schema.as_str());
     let facts = target.inspect(name, wanted).await?;
@@ -56,6 +53,11 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
         Some(given) => check_given(inputs, given, &schema).await?,
         None => take_census(inputs, &schema, &facts).await?,
     };
+    for planned in &mut plan.tables {
+        // Also where a reviewed plan says otherwise: capture needs it.
+        let source = schema.tables.iter().find(|table| table.name == planned.source);
+        planned.carries_rowid = source.is_some_and(|table| capture::carries_rowid(table, planned));
+    }
     plan.findings.extend(in_the_way(&facts));
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);
@@ -76,7 +78,7 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
 
 fn read_schema(source: &SourceFile) -> Result<SourceSchema> {
     let connection = source.open()?;
-    fence::refuse_namesakes(&connection, source)?;
+    mark::refuse_namesakes(&connection, source)?;
     census::schema::read(&connection, source)
 }
 

@@ -46,8 +46,9 @@ pub(super) enum Step {
     Decide(i64),
     /// The switch is made.
     Done,
-    /// The attempt was given up: open SQLite again.
-    Unfence,
+    /// The attempt that fenced SQLite was given up, or a later one has replaced it: open SQLite
+    /// again.
+    Unfence(i64),
     /// The records contradict each other.
     Halt,
 }
@@ -66,7 +67,12 @@ pub(super) fn next_step(records: Records) -> Step {
         (Decision::Aborted | Decision::Sqlite, false, Some(attempt))
             if attempt <= records.attempt =>
         {
-            Step::Unfence
+            Step::Unfence(attempt)
+        }
+        // A coordinator that was paused has fenced SQLite after another one took over: it cannot
+        // decide any more, as only the last attempt can.
+        (Decision::Pending, false, Some(attempt)) if attempt < records.attempt => {
+            Step::Unfence(attempt)
         }
         (Decision::Pg, true, Some(attempt)) if attempt == records.attempt => Step::Done,
         _ => Step::Halt,
@@ -101,7 +107,8 @@ mod tests {
             let wanted = match (records.decision, records.postgres_active, records.fenced) {
                 (Undecided | Pending | Sqlite | Aborted, false, None) => Step::Attempt,
                 (Pending, false, Some(2)) => Step::Decide(2),
-                (Sqlite | Aborted, false, Some(1 | 2)) => Step::Unfence,
+                (Sqlite | Aborted, false, Some(attempt @ (1 | 2)))
+                | (Pending, false, Some(attempt @ 1)) => Step::Unfence(attempt),
                 (Pg, true, Some(2)) => Step::Done,
                 _ => Step::Halt,
             };
@@ -116,7 +123,9 @@ mod tests {
                 // Opens PostgreSQL, or says that it is open.
                 Step::Decide(_) | Step::Done => assert!(records.fenced.is_some(), "{records:?}"),
                 // Leaves SQLite open, or opens it.
-                Step::Attempt | Step::Unfence => assert!(!records.postgres_active, "{records:?}"),
+                Step::Attempt | Step::Unfence(_) => {
+                    assert!(!records.postgres_active, "{records:?}")
+                }
                 Step::Halt => {}
             }
         }

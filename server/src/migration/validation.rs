@@ -1,26 +1,27 @@
 //! Validation, by itself and at the end of a migration.
 
-use switchback_proto::v1::{
-    Phase, Plan, ProgressEvent, ValidateLevel, ValidateReport, ValidateRequest,
+use switchback_proto::{
+    v1::{Phase, Plan, ProgressEvent, ValidateLevel, ValidateReport, ValidateRequest},
+    words::Word,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    build::Context,
-    journal::Journal,
-    source_watch::{SourceWatch, unchanged_schema},
-};
+use super::{build::Context, following::Follower, journal::Journal, recorded};
 use crate::{
     census,
-    db::{Database, target::Target},
+    db::Database,
+    dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
     task::blocking,
-    validate::{self, ValidateJob, ValidateProgress},
+    validate::{self, Follow, ValidateJob, ValidateProgress},
 };
 
 /// Differences named for each table unless asked otherwise.
 const DIFFERENCES: u32 = 20;
+
+/// How often a comparison in whose middle SQLite is vacuumed is begun.
+const MOST_DISTURBED: u32 = 5;
 
 /// Compares both sides of a migrated database.
 pub(super) async fn run(
@@ -45,45 +46,65 @@ async fn compare(
     log: &EventLog,
     halt: &CancellationToken,
 ) -> Result<ValidateReport> {
-    let target = Target::new(database.postgres.clone());
-    let plan = recorded_plan(&target, &database.config.name).await?;
-    let source = database.source.clone();
-    let schema = blocking(move || {
-        let connection = source.open()?;
-        census::schema::read(&connection, &source)
-    })
-    .await?;
-    let differences = match request.max_differences {
-        0 => DIFFERENCES,
-        asked => asked,
-    };
-    let job = ValidateJob {
-        source: &database.source,
-        schema: &schema,
-        postgres: &database.postgres,
-        plan: &plan,
-        level: match request.level() {
-            ValidateLevel::Counts => ValidateLevel::Counts,
-            _ => ValidateLevel::Exact,
-        },
-        tables: &request.tables,
-        max_differences: differences as usize,
-    };
-    validate::run(&job, &|progress| tell(log, progress), halt).await
+    let name = &database.config.name;
+    let control = database.target().read_control(name).await?;
+    let compare = Compare { database, request, log, halt };
+    match control {
+        Some(control) if control.active == "postgres" => {
+            let source = database.source.clone();
+            let schema = blocking(move || {
+                let connection = source.open()?;
+                census::schema::read(&connection, &source)
+            })
+            .await?;
+            compare.sides(&recorded::parse(&control.plan)?, &schema, None).await
+        }
+        Some(control) if control.phase == Phase::Following.word() => {
+            // Only batches of this comparison are carried over meanwhile.
+            let _gate = database.gate.lock().await;
+            let recorded = recorded::following(database).await?;
+            let follower = recorded.follower(database)?;
+            compare.sides(recorded.plan(), &follower.schema, Some(&follower)).await
+        }
+        _ => Err(Error::new(Reason::NotMigrated, format!("{name} has not been migrated"))
+            .hint("run `switchback migrate` first; `switchback plan` shows what it would do")),
+    }
 }
 
-/// The plan that the target records.
-async fn recorded_plan(target: &Target, database: &str) -> Result<Plan> {
-    let control = target.read_control(database).await?;
-    let Some(control) = control.filter(|control| control.active == "postgres") else {
-        return Err(Error::new(Reason::NotMigrated, format!("{database} has not been migrated"))
-            .hint("run `switchback migrate` first; `switchback plan` shows what it would do"));
-    };
-    serde_json::from_str(&control.plan).map_err(|error| {
-        Error::new(Reason::TargetInUse, "the plan recorded in the target cannot be read")
-            .hint("it was written by another version of the server: use that version")
-            .caused_by(error)
-    })
+/// A comparison that was asked for.
+struct Compare<'a> {
+    database: &'a Database,
+    request: &'a ValidateRequest,
+    log: &'a EventLog,
+    halt: &'a CancellationToken,
+}
+
+impl Compare<'_> {
+    async fn sides(
+        &self,
+        plan: &Plan,
+        schema: &SourceSchema,
+        live: Option<&dyn Follow>,
+    ) -> Result<ValidateReport> {
+        let differences = match self.request.max_differences {
+            0 => DIFFERENCES,
+            asked => asked,
+        };
+        let job = ValidateJob {
+            source: &self.database.source,
+            schema,
+            postgres: &self.database.postgres,
+            plan,
+            level: match self.request.level() {
+                ValidateLevel::Counts => ValidateLevel::Counts,
+                _ => ValidateLevel::Exact,
+            },
+            tables: &self.request.tables,
+            max_differences: differences as usize,
+            live,
+        };
+        validate::run(&job, &|progress| tell(self.log, progress), self.halt).await
+    }
 }
 
 fn tell(log: &EventLog, progress: ValidateProgress<'_>) {
@@ -115,26 +136,52 @@ fn refuse_difference(report: &ValidateReport) -> Result<()> {
         .hint("the report names each row; applications may have written to one side"))
 }
 
-/// Compares every byte at the end of a migration. The watch has seen the source since before.
-pub(super) async fn migrated(context: &Context<'_>, journal: &mut Journal) -> Result<SourceWatch> {
-    let source = &context.database.source;
-    let watch = SourceWatch::start(source).await?;
-    unchanged_schema(source, journal.schema()?).await?;
+/// Compares every byte before the switch, while applications write.
+pub(super) async fn migrated(
+    context: &Context<'_>,
+    follower: &Follower,
+    journal: &mut Journal,
+) -> Result<()> {
     let job = ValidateJob {
         source: &context.database.source,
-        schema: journal.schema()?,
+        schema: &follower.schema,
         postgres: context.target.postgres(),
         plan: journal.plan()?,
         level: ValidateLevel::Exact,
         tables: &[],
         max_differences: DIFFERENCES as usize,
+        live: Some(follower),
     };
-    let report = validate::run(&job, &|at| tell(context.log, at), context.halt).await?;
+    let report = undisturbed(&job, follower, context).await?;
     for table in &mut journal.report.tables {
         table.validated =
             report.tables.iter().any(|compared| compared.table == table.table && compared.matches);
     }
     let refused = refuse_difference(&report);
     journal.report.validation = Some(report);
-    refused.map(|()| watch)
+    refused
+}
+
+/// Compares again where VACUUM has given rows other rowids in the middle.
+async fn undisturbed(
+    job: &ValidateJob<'_>,
+    follower: &Follower,
+    context: &Context<'_>,
+) -> Result<ValidateReport> {
+    let mut left = MOST_DISTURBED;
+    loop {
+        match validate::run(job, &|at| tell(context.log, at), context.halt).await {
+            Err(error) if error.reason() == Reason::SourceChanged => {
+                if let Some(drift) = follower.drift().await? {
+                    return Err(drift);
+                }
+                left -= 1;
+                if left == 0 {
+                    return Err(error);
+                }
+                tracing::info!("SQLite was vacuumed in the middle: the comparison begins again");
+            }
+            done => return done,
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use switchback_proto::v1::{
-    Finding, OperationError, OperationEvent, OperationState, PhaseEvent, ProgressEvent,
+    Finding, LagEvent, OperationError, OperationEvent, OperationState, PhaseEvent, ProgressEvent,
     ResultEvent, StartedEvent, WaitingEvent, operation_event, result_event,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +38,7 @@ const BATCH: usize = 256;
 pub struct EventLog {
     sender: mpsc::UnboundedSender<Entry>,
     last_progress: Arc<Mutex<HashMap<String, Instant>>>,
+    last_lag: Arc<Mutex<Option<(Instant, LagEvent)>>>,
 }
 
 enum Entry {
@@ -63,7 +64,13 @@ impl EventLog {
         let (sender, receiver) = mpsc::unbounded_channel();
         let writer = Writer { store, operation_id, last, announce };
         tokio::spawn(writer.run(receiver));
-        Self { sender, last_progress: Arc::default() }
+        Self { sender, last_progress: Arc::default(), last_lag: Arc::default() }
+    }
+
+    /// A log that nobody reads, for work that is no operation.
+    pub fn none() -> Self {
+        let (sender, _) = mpsc::unbounded_channel();
+        Self { sender, last_progress: Arc::default(), last_lag: Arc::default() }
     }
 
     /// Tells an event. Never waits, so it can be called from blocking threads.
@@ -109,6 +116,19 @@ impl EventLog {
         self.emit(Event::Progress(progress));
     }
 
+    /// Tells the lag, unless it is the one told last or one was told a moment ago. To be called at
+    /// every look at the change log, also where nothing was in it: only a later call tells what
+    /// an earlier one was too early for.
+    pub fn lag(&self, lag: LagEvent) {
+        let mut last = self.last_lag.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if is_due(last.as_ref(), &lag, now) {
+            *last = Some((now, lag));
+            drop(last);
+            self.emit(Event::Lag(lag));
+        }
+    }
+
     /// Waits until every event so far is stored.
     pub async fn flush(&self) {
         let (stored, wait) = oneshot::channel();
@@ -132,6 +152,10 @@ impl EventLog {
     }
 }
 
+fn is_due(last: Option<&(Instant, LagEvent)>, lag: &LagEvent, now: Instant) -> bool {
+    last.is_none_or(|(at, told)| told != lag && now.duration_since(*at) >= PROGRESS_INTERVAL)
+}
+
 struct Writer {
     store: ControlStore,
     operation_id: String,
@@ -147,7 +171,10 @@ impl Writer {
             for entry in entries.drain(..) {
                 match entry {
                     Entry::Event(event) => {
-                        let transient = matches!(*event, Event::Progress(_) | Event::Waiting(_));
+                        let transient = matches!(
+                            *event,
+                            Event::Progress(_) | Event::Lag(_) | Event::Waiting(_)
+                        );
                         events.push((self.number(*event), transient));
                     }
                     Entry::Flush(stored) => {
@@ -207,5 +234,21 @@ impl Writer {
         }
         self.announce.send_replace(self.last);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_told_now_and_then_and_only_where_it_has_changed() {
+        let lag = |lag_changes| LagEvent { lag_changes, lag_ms: 5 };
+        let zero = Instant::now();
+        let last = (zero, lag(1));
+        assert!(is_due(None, &lag(0), zero));
+        assert!(!is_due(Some(&last), &lag(2), zero + PROGRESS_INTERVAL / 2));
+        assert!(is_due(Some(&last), &lag(2), zero + PROGRESS_INTERVAL));
+        assert!(!is_due(Some(&last), &lag(1), zero + 9 * PROGRESS_INTERVAL));
     }
 }

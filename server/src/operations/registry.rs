@@ -10,8 +10,8 @@ use std::{
 use futures_util::Stream;
 use switchback_proto::{
     v1::{
-        MigrateRequest, Operation, OperationError, OperationEvent, OperationKind, OperationState,
-        PlanRequest, StartedEvent, ValidateRequest, result_event,
+        AbortRequest, CutoverRequest, MigrateRequest, Operation, OperationError, OperationEvent,
+        OperationKind, OperationState, PlanRequest, StartedEvent, ValidateRequest, result_event,
     },
     words::Word,
 };
@@ -38,6 +38,10 @@ pub enum Request {
     Migrate(Box<MigrateRequest>),
     /// Compare both engines.
     Validate(ValidateRequest),
+    /// Make PostgreSQL the active engine.
+    Cutover(CutoverRequest),
+    /// Undo a migration that has not been cut over.
+    Abort(AbortRequest),
 }
 
 /// How an operation ended; a failed one may have a report too.
@@ -81,6 +85,8 @@ impl Request {
             Self::Plan(_) => OperationKind::Plan,
             Self::Migrate(_) => OperationKind::Migrate,
             Self::Validate(_) => OperationKind::Validate,
+            Self::Cutover(_) => OperationKind::Cutover,
+            Self::Abort(_) => OperationKind::Abort,
         }
     }
 
@@ -90,6 +96,8 @@ impl Request {
             Self::Plan(request) => &request.database,
             Self::Migrate(request) => &request.database,
             Self::Validate(request) => &request.database,
+            Self::Cutover(request) => &request.database,
+            Self::Abort(request) => &request.database,
         }
     }
 
@@ -98,11 +106,17 @@ impl Request {
             Self::Plan(request) => &request.request_id,
             Self::Migrate(request) => &request.request_id,
             Self::Validate(request) => &request.request_id,
+            Self::Cutover(request) => &request.request_id,
+            Self::Abort(request) => &request.request_id,
         }
     }
 
     fn changes_data(&self) -> bool {
-        matches!(self, Self::Migrate(_))
+        match self {
+            Self::Plan(_) | Self::Validate(_) => false,
+            Self::Migrate(_) | Self::Abort(_) => true,
+            Self::Cutover(request) => !request.dry_run,
+        }
     }
 
     fn to_json(&self) -> Result<String> {
@@ -110,6 +124,8 @@ impl Request {
             Self::Plan(request) => serde_json::to_string(request),
             Self::Migrate(request) => serde_json::to_string(request),
             Self::Validate(request) => serde_json::to_string(request),
+            Self::Cutover(request) => serde_json::to_string(request),
+            Self::Abort(request) => serde_json::to_string(request),
         };
         json.map_err(|e| Error::new(Reason::Internal, "a request has no JSON form").caused_by(e))
     }
@@ -119,6 +135,8 @@ impl Request {
             OperationKind::Plan => serde_json::from_str(json).map(Self::Plan),
             OperationKind::Migrate => serde_json::from_str(json).map(Self::Migrate),
             OperationKind::Validate => serde_json::from_str(json).map(Self::Validate),
+            OperationKind::Cutover => serde_json::from_str(json).map(Self::Cutover),
+            OperationKind::Abort => serde_json::from_str(json).map(Self::Abort),
             other => {
                 return Err(Error::new(
                     Reason::StateUnusable,
@@ -244,6 +262,31 @@ impl Operations {
             }
             self.spawn(id, request, journal, Resumed { last: operation.last_sequence, cancel });
         }
+        Ok(())
+    }
+
+    /// Takes up an operation that another server began, under its own id.
+    pub async fn adopt(&self, id: &str, request: Request, journal: String) -> Result<()> {
+        let _admitted = self.admission.lock().await;
+        if self.running().contains_key(id) {
+            return Ok(());
+        }
+        let known = self.store.operation(id).await?;
+        if known.as_ref().is_some_and(|known| known.state() != OperationState::Running) {
+            self.store.reopen_operation(id).await?;
+        }
+        if known.is_none() {
+            let new = NewOperation {
+                id: id.to_owned(),
+                database: request.database().to_owned(),
+                kind: request.kind(),
+                request_id: request.request_id().to_owned(),
+                request: request.to_json()?,
+            };
+            self.store.insert_operation(&new).await?;
+        }
+        let last = known.map_or(0, |known| known.last_sequence);
+        self.spawn(id.to_owned(), request, journal, Resumed { last, ..Resumed::default() });
         Ok(())
     }
 

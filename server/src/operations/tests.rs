@@ -2,7 +2,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt};
 use switchback_proto::v1::{
-    MigrateRequest, OperationEvent, OperationState, Phase, PlanReport, PlanRequest, ProgressEvent,
+    AbortRequest, CutoverRequest, LagEvent, MigrateRequest, OperationEvent, OperationKind,
+    OperationState, Phase, PlanReport, PlanRequest, ProgressEvent,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ impl Driver for Script {
     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + '_>> {
         Box::pin(async move {
             run.log.phase(Phase::Planning);
+            run.log.lag(LagEvent { lag_changes: 1, lag_ms: 2 });
             for rows in 1..=3 {
                 let table = format!("t{rows}");
                 run.log.progress(ProgressEvent { table, rows, rows_total: 10, bytes: rows });
@@ -73,6 +75,15 @@ fn migrate(database: &str, request_id: &str) -> Request {
     }))
 }
 
+fn cutover(database: &str, dry_run: bool) -> Request {
+    let database = database.into();
+    Request::Cutover(CutoverRequest { database, dry_run, ..CutoverRequest::default() })
+}
+
+fn abort(database: &str) -> Request {
+    Request::Abort(AbortRequest { database: database.into(), ..AbortRequest::default() })
+}
+
 async fn events(operations: &Operations, id: &str, from: u64) -> Vec<OperationEvent> {
     operations.watch(id, from).await.unwrap().try_collect().await.unwrap()
 }
@@ -109,7 +120,9 @@ async fn overtaken_progress_is_forgotten_when_the_operation_ends() {
     let id = operations.start(plan("ends")).await.unwrap();
     events(&operations, &id, 1).await;
     let kept = events(&operations, &id, 1).await;
-    assert!(!kept.iter().any(|event| matches!(event.event, Some(Event::Progress(_)))));
+    let overtaken =
+        |event: &OperationEvent| matches!(event.event, Some(Event::Progress(_) | Event::Lag(_)));
+    assert!(!kept.iter().any(overtaken));
     assert_eq!(kept.len(), 3);
 }
 
@@ -130,6 +143,50 @@ async fn one_changing_operation_a_database() {
         tokio::task::yield_now().await;
     }
     operations.start(migrate("waits", "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cutover_and_an_abort_change_and_a_dry_run_does_not() {
+    let Fixture { operations, shutdown: _, directory } = fixture().await;
+    let id = operations.start(cutover("waits", false)).await.unwrap();
+    for other in [abort("waits"), cutover("waits", false), migrate("waits", "")] {
+        let refused = operations.start(other).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::OperationRunning);
+        assert_eq!(refused.operation_id(), Some(id.as_str()));
+    }
+    operations.start(abort("other")).await.unwrap();
+    operations.start(cutover("waits", true)).await.unwrap();
+    // What a database is shown with is the operation that changes it.
+    let store = ControlStore::open(directory.path()).await.unwrap();
+    let newest = store.newest("waits").await.unwrap().unwrap();
+    assert_eq!(newest.operation_id, id);
+}
+
+#[tokio::test]
+async fn a_cutover_and_an_abort_outlive_the_server() {
+    let Fixture { operations, shutdown, directory } = fixture().await;
+    let request = CutoverRequest {
+        database: "waits".into(),
+        request_id: "r1".into(),
+        deadline_ms: 1234,
+        dry_run: true,
+    };
+    let cut = operations.start(Request::Cutover(request.clone())).await.unwrap();
+    let undo = operations.start(abort("waits")).await.unwrap();
+    shutdown.cancel();
+    operations.drained().await;
+
+    let store = ControlStore::open(directory.path()).await.unwrap();
+    let stored = store.unfinished().await.unwrap();
+    let kept: CutoverRequest = serde_json::from_str(&stored[0].request).unwrap();
+    assert_eq!(kept, request);
+    let (operations, _shutdown) = open(&directory).await;
+    operations.resume().await.unwrap();
+    for (id, kind) in [(cut, OperationKind::Cutover), (undo, OperationKind::Abort)] {
+        assert_eq!(operations.get(&id).await.unwrap().kind(), kind);
+        operations.cancel(&id).await.unwrap();
+        assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Cancelled);
+    }
 }
 
 #[tokio::test]

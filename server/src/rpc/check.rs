@@ -15,6 +15,9 @@ use crate::{
 
 const MOST_DIFFERENCES: u32 = 1000;
 
+/// Writers that are held for longer than this have given up long before.
+const LONGEST_DEADLINE_MS: u64 = 10 * 60 * 1000;
+
 /// A caller's own id: room for a UUID, a path or a hash.
 const LONGEST_REQUEST_ID: usize = 256;
 
@@ -26,9 +29,6 @@ pub(super) fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
 pub(super) fn migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("cutover", v1::CutoverMode::try_from(request.cutover))?;
-    if request.cutover() == v1::CutoverMode::Manual {
-        return later("manual cutover");
-    }
     options(request.options.as_ref())
 }
 
@@ -39,6 +39,18 @@ pub(super) fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
         return Err(refuse("max_differences is too large", "the most is 1000"));
     }
     Ok(())
+}
+
+pub(super) fn cutover(request: &v1::CutoverRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    if request.deadline_ms > LONGEST_DEADLINE_MS {
+        return Err(refuse("deadline_ms is too large", "the most is 600000, ten minutes"));
+    }
+    Ok(())
+}
+
+pub(super) fn abort(request: &v1::AbortRequest) -> Result<(), Status> {
+    request_id(&request.request_id)
 }
 
 /// Page tokens are ids of operations.
@@ -109,11 +121,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cutover_may_be_manual_and_has_a_bounded_deadline() {
+        let manual = v1::CutoverMode::Manual.into();
+        let request = v1::MigrateRequest { cutover: manual, ..v1::MigrateRequest::default() };
+        assert!(migrate(&request).is_ok());
+        let within = |deadline_ms| {
+            cutover(&v1::CutoverRequest { deadline_ms, ..v1::CutoverRequest::default() })
+        };
+        assert!(within(0).is_ok() && within(LONGEST_DEADLINE_MS).is_ok());
+        let refused = within(LONGEST_DEADLINE_MS + 1).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+
+    #[test]
     fn tokens_and_ids_are_of_a_kind() {
         assert!(page_token("").is_ok());
         assert!(page_token(&Uuid::now_v7().to_string()).is_ok());
         assert!(page_token("garbage").is_err());
         let request_id = "r".repeat(LONGEST_REQUEST_ID + 1);
-        assert!(plan(&v1::PlanRequest { request_id, ..v1::PlanRequest::default() }).is_err());
+        let id = || request_id.clone();
+        assert!(plan(&v1::PlanRequest { request_id: id(), ..Default::default() }).is_err());
+        assert!(cutover(&v1::CutoverRequest { request_id: id(), ..Default::default() }).is_err());
+        assert!(abort(&v1::AbortRequest { request_id: id(), ..Default::default() }).is_err());
     }
 }

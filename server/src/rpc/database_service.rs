@@ -99,6 +99,26 @@ impl DatabaseService for Databases {
         self.start(operations::Request::Validate(request), wrap).await
     }
 
+    async fn cutover(
+        &self,
+        request: Request<v1::CutoverRequest>,
+    ) -> Result<Response<Self::CutoverStream>, Status> {
+        let request = request.into_inner();
+        check::cutover(&request)?;
+        let wrap = |event| v1::CutoverResponse { event: Some(event) };
+        self.start(operations::Request::Cutover(request), wrap).await
+    }
+
+    async fn abort(
+        &self,
+        request: Request<v1::AbortRequest>,
+    ) -> Result<Response<Self::AbortStream>, Status> {
+        let request = request.into_inner();
+        check::abort(&request)?;
+        let wrap = |event| v1::AbortResponse { event: Some(event) };
+        self.start(operations::Request::Abort(request), wrap).await
+    }
+
     async fn get_database(
         &self,
         request: Request<v1::GetDatabaseRequest>,
@@ -144,13 +164,6 @@ impl DatabaseService for Databases {
         Ok(Response::new(Box::pin(states.take_until(Box::pin(stopping)))))
     }
 
-    async fn cutover(
-        &self,
-        _: Request<v1::CutoverRequest>,
-    ) -> Result<Response<Self::CutoverStream>, Status> {
-        later("Cutover")
-    }
-
     async fn rollback(
         &self,
         _: Request<v1::RollbackRequest>,
@@ -163,13 +176,6 @@ impl DatabaseService for Databases {
         _: Request<v1::FinalizeRequest>,
     ) -> Result<Response<Self::FinalizeStream>, Status> {
         later("Finalize")
-    }
-
-    async fn abort(
-        &self,
-        _: Request<v1::AbortRequest>,
-    ) -> Result<Response<Self::AbortStream>, Status> {
-        later("Abort")
     }
 
     async fn backup(

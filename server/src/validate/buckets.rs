@@ -1,9 +1,15 @@
 //! The first pass: sums of row digests in buckets by key. Equal sums mean equal rows, in
 //! whatever order both sides give them (docs/adr/0003-validation-by-digest.md).
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
-use super::tuple::{Tuple, TupleSink, field};
+use super::{
+    sieve::Sieve,
+    tuple::{Tuple, TupleSink, field},
+};
 
 /// Rows a bucket should hold, so that few rows have to be looked at again for one difference.
 const ROWS_A_BUCKET: u64 = 16;
@@ -28,6 +34,11 @@ impl Keys {
             part.copy_from_slice(&RandomState::new().hash_one(uuid::Uuid::now_v7()).to_le_bytes());
         }
         Self { rows, buckets }
+    }
+
+    /// The same digests of rows in other buckets, so that rows that shared one part.
+    pub(super) fn spread_anew(&self) -> Self {
+        Self { rows: self.rows, buckets: RandomState::new() }
     }
 
     /// 128-bit digest of a row. Rejected rows and rows of the table cannot be taken for each
@@ -74,14 +85,10 @@ impl Layout {
         self.mask + 1
     }
 
-    /// The bucket of a row, and the bytes of its key; empty for a table without a key.
-    pub(super) fn place(&self, tuple: Tuple<'_>, digest: u128, key: &mut Vec<u8>) -> usize {
+    /// The bytes of a row's key; empty for a row of a table without a key.
+    pub(super) fn key_of(&self, tuple: Tuple<'_>, key: &mut Vec<u8>) {
         key.clear();
         match tuple {
-            Tuple::Row { .. } if self.key.is_empty() => {
-                let low = u64::try_from(digest & u128::from(u64::MAX));
-                return self.masked(low.unwrap_or_default());
-            }
             Tuple::Row { bytes, ends } => {
                 for column in &self.key {
                     key.extend_from_slice(&bytes[field(ends, *column)]);
@@ -89,7 +96,12 @@ impl Layout {
             }
             Tuple::Reject { key: name, .. } => key.extend_from_slice(name.as_bytes()),
         }
-        self.masked(self.keys.buckets.hash_one(key.as_slice()))
+    }
+
+    /// The bucket of a row. What has no key is told apart by its digest.
+    pub(super) fn bucket(&self, key: &[u8], digest: u128) -> usize {
+        let hasher = &self.keys.buckets;
+        self.masked(if key.is_empty() { hasher.hash_one(digest) } else { hasher.hash_one(key) })
     }
 
     fn masked(&self, hash: u64) -> usize {
@@ -109,6 +121,8 @@ pub(super) struct Bucket {
 /// One side of a table.
 pub(super) struct Buckets {
     layout: Layout,
+    /// What earlier passes have proven is only counted.
+    sieve: Arc<Sieve>,
     key: Vec<u8>,
     pub(super) buckets: Vec<Bucket>,
     /// Rows of the table.
@@ -118,9 +132,9 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, sieve: Arc<Sieve>) -> Self {
         let buckets = vec![Bucket::default(); layout.buckets()];
-        Self { layout, key: Vec::new(), buckets, rows: 0, rejects: 0 }
+        Self { layout, sieve, key: Vec::new(), buckets, rows: 0, rejects: 0 }
     }
 }
 
@@ -130,8 +144,10 @@ impl TupleSink for Buckets {
             Tuple::Row { .. } => self.rows += 1,
             Tuple::Reject { .. } => self.rejects += 1,
         }
-        let digest = self.layout.keys.digest(tuple);
-        let bucket = self.layout.place(tuple, digest, &mut self.key);
+        let Some(digest) = self.sieve.open_digest(&self.layout, tuple, &mut self.key) else {
+            return;
+        };
+        let bucket = self.layout.bucket(&self.key, digest);
         let bucket = &mut self.buckets[bucket];
         bucket.sum = bucket.sum.wrapping_add(digest);
         bucket.count += 1;
@@ -143,7 +159,7 @@ mod tests {
     use super::*;
 
     fn fill(layout: &Layout, rows: &[&[u8]]) -> Vec<Bucket> {
-        let mut side = Buckets::new(layout.clone());
+        let mut side = Buckets::new(layout.clone(), Arc::default());
         for row in rows {
             side.take(Tuple::Row { bytes: row, ends: &[row.len()] }, &|| None);
         }

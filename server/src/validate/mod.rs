@@ -3,35 +3,35 @@
 
 mod buckets;
 mod catalog;
+mod change_log;
+mod comparison;
+mod counts;
+mod differences;
+mod follow;
 mod held;
+mod live;
+mod lookup;
 mod schema;
 mod sides;
+mod sieve;
 mod table;
 mod tuple;
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-use rusqlite::Connection;
-use switchback_proto::v1::{Plan, TableComparison, TablePlan, ValidateLevel, ValidateReport};
-use tokio::sync::watch;
+use switchback_proto::v1::{Plan, TablePlan, ValidateLevel, ValidateReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    copy::reader,
-    db::{
-        postgres::{Postgres, failed},
-        source::SourceFile,
-    },
-    dialect::{ident::quote, schema::SourceSchema},
+    db::{postgres::Postgres, source::SourceFile},
+    dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
-    task::blocking,
 };
-use buckets::{Buckets, Keys, Layout};
 use catalog::Catalog;
-use held::{Differences, Holder, Names};
-use sides::Watch;
+use comparison::Comparison;
 use table::TableWork;
-use tuple::TupleSink;
+
+pub use follow::Follow;
 
 /// What to compare.
 pub struct ValidateJob<'a> {
@@ -49,6 +49,9 @@ pub struct ValidateJob<'a> {
     pub tables: &'a [String],
     /// How many differences of a table are named.
     pub max_differences: usize,
+    /// What brings the target up to a source that is written to while both are compared; none
+    /// where both stand still.
+    pub live: Option<&'a dyn Follow>,
 }
 
 /// How far the comparison of a table is.
@@ -83,12 +86,19 @@ pub async fn run(
     let mut comparison = Comparison::open(job, progress, cancel).await?;
     let mut tables = Vec::new();
     for table in chosen {
-        let work = Arc::new(TableWork::new(job.plan, table, job.schema, &catalog)?);
+        let prepare = if job.live.is_some() { TableWork::followed } else { TableWork::new };
+        let work = Arc::new(prepare(job.plan, table, job.schema, &catalog)?);
         let rejects = catalog.rejects.then_some(job.plan.database.as_str());
-        tables.push(if job.level == ValidateLevel::Counts {
-            comparison.counts(&work, rejects).await?
-        } else {
-            comparison.exact(&work, rejects).await?
+        let follow = job.live.zip(work.log.as_ref());
+        tables.push(match (job.level, follow) {
+            (ValidateLevel::Counts, None) => comparison.counts(&work, rejects).await?,
+            (ValidateLevel::Counts, Some((follow, log))) => {
+                comparison.counts_live(&work, rejects, (follow, log)).await?
+            }
+            (_, None) => comparison.exact(&work, rejects).await?,
+            (_, Some((follow, log))) => {
+                comparison.exact_live(&work, rejects, (follow, log)).await?
+            }
         });
     }
     Ok(ValidateReport {
@@ -114,202 +124,4 @@ fn chosen<'a>(job: &ValidateJob<'a>) -> Result<Vec<&'a TablePlan>> {
         }
     }
     Ok(found)
-}
-
-/// A comparison under way.
-struct Comparison<'a> {
-    job: &'a ValidateJob<'a>,
-    progress: OnProgress<'a>,
-    cancel: CancellationToken,
-    /// One connection for all tables: opening one reads the whole schema.
-    connection: Option<Connection>,
-    schema_version: i64,
-    keys: Keys,
-}
-
-impl<'a> Comparison<'a> {
-    async fn open(
-        job: &'a ValidateJob<'a>,
-        progress: OnProgress<'a>,
-        cancel: &CancellationToken,
-    ) -> Result<Self> {
-        let source = job.source.clone();
-        let (connection, schema_version) = blocking(move || {
-            let connection = source.open()?;
-            let version = reader::schema_version(&connection).map_err(|e| source.explain(e))?;
-            Ok((connection, version))
-        })
-        .await?;
-        Ok(Self {
-            job,
-            progress,
-            // Its own, so that one side's failure stops the other.
-            cancel: cancel.child_token(),
-            connection: Some(connection),
-            schema_version,
-            keys: Keys::random(),
-        })
-    }
-
-    async fn exact(
-        &mut self,
-        work: &Arc<TableWork>,
-        rejects: Option<&str>,
-    ) -> Result<TableComparison> {
-        let layout = Layout::new(self.keys.clone(), work.key.clone(), work.rows_total);
-        let sides = (Buckets::new(layout.clone()), Buckets::new(layout.clone()));
-        let (ours, theirs) = self.pass(work, rejects, sides, true).await?;
-        let limit = self.job.max_differences;
-        let suspects = held::suspects(&ours.buckets, &theirs.buckets, limit as u64);
-        let mut found = Differences {
-            missing: suspects.missing,
-            extra: suspects.extra,
-            different: suspects.different,
-            at_least: suspects.at_least,
-            rows: Vec::new(),
-        };
-        let name_of = |key: &[u8]| work.name_of(key);
-        let names = Names { columns: &work.names(), name_of: &name_of, limit };
-        for buckets in suspects.passes {
-            let buckets = Arc::new(buckets);
-            let holder = || Holder::new(layout.clone(), Arc::clone(&buckets));
-            let (ours, theirs) = self.pass(work, rejects, (holder(), holder()), false).await?;
-            found.add(ours, theirs, &names);
-        }
-        Ok(TableComparison {
-            table: work.name.clone(),
-            source_rows: ours.rows + ours.rejects,
-            target_rows: theirs.rows,
-            missing: found.missing,
-            extra: found.extra,
-            different: found.different,
-            rejected: theirs.rejects,
-            matches: ours.buckets == theirs.buckets,
-            differences: found.rows,
-            at_least: found.at_least,
-        })
-    }
-
-    /// Streams both sides at once.
-    async fn pass<S: TupleSink + 'static>(
-        &mut self,
-        work: &Arc<TableWork>,
-        rejects: Option<&str>,
-        (mut ours, mut theirs): (S, S),
-        report: bool,
-    ) -> Result<(S, S)> {
-        let connection = self.connection.take().ok_or_else(lost)?;
-        let (sender, mut seen) = watch::channel((0, 0));
-        let watching = Watch {
-            schema_version: self.schema_version,
-            cancel: self.cancel.clone(),
-            progress: sender,
-        };
-        let (file, table) = (self.job.source.clone(), Arc::clone(work));
-        let source = blocking(move || {
-            sides::read_source(&file, &connection, &table, &mut ours, &watching)?;
-            Ok((connection, ours))
-        });
-        let target =
-            sides::read_target(self.job.postgres, work, rejects, &mut theirs, &self.cancel);
-        let cancel = &self.cancel;
-        let source = async { source.await.inspect_err(|_| cancel.cancel()) };
-        let target = async { target.await.inspect_err(|_| cancel.cancel()) };
-        let reports = async {
-            while seen.changed().await.is_ok() {
-                let (rows, bytes) = *seen.borrow_and_update();
-                if report {
-                    (self.progress)(ValidateProgress {
-                        table: &work.name,
-                        rows,
-                        rows_total: work.rows_total,
-                        bytes,
-                    });
-                }
-            }
-        };
-        let (source, target, ()) = tokio::join!(source, target, reports);
-        match (source, target) {
-            (Ok((connection, ours)), Ok(())) => {
-                self.connection = Some(connection);
-                Ok((ours, theirs))
-            }
-            // The side that failed first stopped the other one.
-            (Err(error), Err(other)) if error.reason() == Reason::Cancelled => Err(other),
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        }
-    }
-
-    async fn counts(
-        &mut self,
-        work: &Arc<TableWork>,
-        rejects: Option<&str>,
-    ) -> Result<TableComparison> {
-        let source_rows = self.count_source(work).await?;
-        let client = self.job.postgres.get().await?;
-        let target_rows = match &work.count {
-            Some(sql) => number(client.query_one(sql, &[]).await.map_err(failed)?.get(0)),
-            None => 0,
-        };
-        let rejected = match rejects {
-            Some(database) => {
-                let sql =
-                    "SELECT count(*) FROM switchback.rejects WHERE database = $1 AND tab = $2";
-                let row = client.query_one(sql, &[&database, &work.name]).await.map_err(failed)?;
-                number(row.get(0))
-            }
-            None => 0,
-        };
-        let expected = source_rows.saturating_sub(rejected);
-        (self.progress)(ValidateProgress {
-            table: &work.name,
-            rows: source_rows,
-            rows_total: work.rows_total,
-            bytes: 0,
-        });
-        Ok(TableComparison {
-            table: work.name.clone(),
-            source_rows,
-            target_rows,
-            missing: expected.saturating_sub(target_rows),
-            extra: target_rows.saturating_sub(expected),
-            rejected,
-            matches: expected == target_rows,
-            // A missing and an extra row make the same count.
-            at_least: expected != target_rows,
-            ..TableComparison::default()
-        })
-    }
-
-    async fn count_source(&mut self, work: &Arc<TableWork>) -> Result<u64> {
-        let Some(table) = &work.table else { return Ok(0) };
-        let sql = format!("SELECT count(*) FROM main.{}", quote(&table.name));
-        let connection = self.connection.take().ok_or_else(lost)?;
-        // A count cannot look at the token itself.
-        let interrupt = connection.get_interrupt_handle();
-        let file = self.job.source.clone();
-        let counting = blocking(move || {
-            let count = connection.query_row(&sql, [], |row| row.get(0));
-            Ok((connection, count.map_err(|error| file.explain(error))))
-        });
-        let mut counting = std::pin::pin!(counting);
-        let (connection, count) = tokio::select! {
-            counted = &mut counting => counted?,
-            () = self.cancel.cancelled() => {
-                interrupt.interrupt();
-                drop(counting.await?);
-                return Err(crate::task::cancelled());
-            }
-        };
-        self.connection = Some(connection);
-        Ok(number(count?))
-    }
-}
-
-fn number(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
-fn lost() -> Error {
-    Error::new(Reason::Internal, "the comparison's SQLite connection is gone")
 }

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     db::postgres::failed,
-    dialect::ident::{qualified, quote},
+    dialect::{
+        capture::is_ours,
+        ident::{qualified, quote},
+    },
     error::Result,
 };
 
@@ -36,7 +39,12 @@ pub(super) async fn compare(
         compare_columns(table, relation, &types, &mut found);
         compare_constraints(table, relation, &mut found);
         compare_indexes(table, relation, &mut found);
-        compare_sequences(job, table, relation, client, &mut found).await?;
+        // Both come with the switch: a drain would break foreign keys on its way, and sequences
+        // follow the last value of the source.
+        if job.live.is_none() {
+            compare_foreign_keys(table, relation, &mut found);
+            compare_sequences(job, table, relation, client, &mut found).await?;
+        }
     }
     found.table.clear();
     if job.tables.is_empty() {
@@ -108,7 +116,8 @@ fn compare_columns(
         }
     }
     for name in relation.columns.keys() {
-        if !table.columns.iter().any(|column| column.target == *name) {
+        // A column of ours stays until the migration is finalized.
+        if !is_ours(name) && !table.columns.iter().any(|column| column.target == *name) {
             found.add("column", name, "is in the target and not in the plan");
         }
     }
@@ -154,6 +163,18 @@ fn compare_constraints(table: &TablePlan, relation: &Relation, found: &mut Found
             Some(_) => {}
         }
     }
+    for check in &table.checks {
+        match relation.constraints.get(&check.name).filter(|constraint| constraint.kind == 'c') {
+            None => found.add("check", &check.name, "is missing in the target"),
+            Some(actual) if !check.not_valid && !actual.validated => {
+                found.add("check", &check.name, "is not validated");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn compare_foreign_keys(table: &TablePlan, relation: &Relation, found: &mut Found) {
     for key in &table.foreign_keys {
         match relation.constraints.get(&key.name).filter(|constraint| constraint.kind == 'f') {
             None => found.add("foreign key", &key.name, "is missing in the target"),
@@ -167,15 +188,6 @@ fn compare_constraints(table: &TablePlan, relation: &Relation, found: &mut Found
             }
             Some(actual) if key.validate && !actual.validated => {
                 found.add("foreign key", &key.name, "is not validated");
-            }
-            Some(_) => {}
-        }
-    }
-    for check in &table.checks {
-        match relation.constraints.get(&check.name).filter(|constraint| constraint.kind == 'c') {
-            None => found.add("check", &check.name, "is missing in the target"),
-            Some(actual) if !check.not_valid && !actual.validated => {
-                found.add("check", &check.name, "is not validated");
             }
             Some(_) => {}
         }

@@ -12,6 +12,7 @@ use super::{
     tuple::{Cutter, Tuple, TupleSink},
 };
 use crate::{
+    capture::guard::Seen,
     copy::{
         chunks,
         reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
@@ -50,7 +51,8 @@ pub(super) fn read_source(
         .iter()
         .map(|column| column.in_source.then_some(column.source.as_str()))
         .collect();
-    let mut reader = TableReader::new(source, connection, watch.schema_version, table, &columns);
+    let mut reader =
+        TableReader::new(source, connection, &watch.schema, table, &columns).pin_rowids(table);
     let mut rows = SourceSide {
         source,
         work,
@@ -70,7 +72,7 @@ pub(super) fn read_source(
 
 /// What a reader of the source looks at from time to time.
 pub(super) struct Watch {
-    pub(super) schema_version: i64,
+    pub(super) schema: Arc<Seen>,
     pub(super) cancel: CancellationToken,
     /// Rows and bytes read.
     pub(super) progress: watch::Sender<(u64, u64)>,
@@ -93,7 +95,9 @@ struct SourceSide<'a, S> {
 impl<S: TupleSink> RowSink for SourceSide<'_, S> {
     fn row(&mut self, row: SourceRow<'_, '_>) -> Result<Flow> {
         let name = || row.key().ok();
-        if self.encode(row).map_err(|error| self.source.explain(error))? {
+        let value = |column| row.value(column);
+        let encoded = self.work.encode(value, &mut self.tuple, &mut self.ends);
+        if encoded.map_err(|error| self.source.explain(error))? {
             let tuple = Tuple::Row { bytes: &self.tuple, ends: &self.ends };
             self.sink.take(tuple, &name);
         } else {
@@ -123,26 +127,6 @@ impl<S: TupleSink> RowSink for SourceSide<'_, S> {
 }
 
 impl<S> SourceSide<'_, S> {
-    /// Renders the row as PostgreSQL would send it; false where the target cannot hold it.
-    fn encode(&mut self, row: SourceRow<'_, '_>) -> rusqlite::Result<bool> {
-        self.tuple.clear();
-        self.ends.clear();
-        self.tuple.extend_from_slice(&self.work.field_count);
-        for (number, column) in self.work.columns.iter().enumerate() {
-            let value = row.value(number)?;
-            if column.codec.encode(value, &mut self.tuple).is_err() {
-                if !column.generated {
-                    return Ok(false);
-                }
-                // PostgreSQL computes the value and cannot have come to this one: a field that
-                // no type sends.
-                self.tuple.extend_from_slice(&[0xff; 5]);
-            }
-            self.ends.push(self.tuple.len());
-        }
-        Ok(true)
-    }
-
     fn report(&self) {
         self.watch.progress.send_replace((self.rows, self.bytes));
     }

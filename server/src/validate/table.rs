@@ -4,28 +4,43 @@ use std::collections::HashSet;
 
 use switchback_proto::v1::{Plan, TablePlan};
 
-use super::catalog::{Catalog, Relation};
+use super::{
+    catalog::{Catalog, Relation},
+    change_log::LogKeys,
+    lookup::Lookup,
+};
 use crate::{
+    capture::table_number,
     copy::{encode, key},
     dialect::{
+        capture::{CaptureKey, capture_key},
         codec::Codec,
         ident::{qualified, quote},
         schema::{SourceSchema, Table},
+        value::Value,
     },
     error::{Error, Reason, Result},
 };
+
+/// Column of ours in the target that carries the rowid of a table whose key names no rows, until
+/// the migration is finalized.
+pub(super) use crate::dialect::capture::ROWID_COLUMN as ROWID;
 
 /// A column of the plan.
 #[derive(Debug, Clone)]
 pub(super) struct WorkColumn {
     /// Name in the source.
     pub(super) source: String,
+    /// Name in the target.
+    pub(super) target: String,
     /// The source has it; otherwise it is compared as NULL.
     pub(super) in_source: bool,
     /// How the source's values look on the other side.
     pub(super) codec: Codec,
     /// PostgreSQL computes it.
     pub(super) generated: bool,
+    /// It is no column of the application.
+    pub(super) ours: bool,
 }
 
 /// A table to compare.
@@ -33,7 +48,7 @@ pub(super) struct WorkColumn {
 pub(super) struct TableWork {
     /// Name in the source.
     pub(super) name: String,
-    /// All columns of the plan.
+    /// All columns of the plan, and behind them the rowid where the target carries it.
     pub(super) columns: Vec<WorkColumn>,
     /// Number of fields as a row begins with it.
     pub(super) field_count: [u8; 2],
@@ -47,6 +62,10 @@ pub(super) struct TableWork {
     pub(super) count: Option<String>,
     /// Rows that the census counted.
     pub(super) rows_total: u64,
+    /// How the change log names its rows, where one is followed.
+    pub(super) log: Option<LogKeys>,
+    /// How both sides are asked for a few rows, where that is quick.
+    pub(super) lookup: Option<Lookup>,
 }
 
 impl TableWork {
@@ -66,33 +85,139 @@ impl TableWork {
         let columns = table.columns.iter().map(|column| {
             Ok(WorkColumn {
                 source: column.source.clone(),
+                target: column.target.clone(),
                 in_source: names.contains(column.source.as_str()),
                 codec: encode::codec(table, &column.codec)?,
                 generated: !column.generated.is_empty(),
+                ours: false,
             })
         });
         let key = table.primary_key.iter();
         let key = key.filter_map(|name| table.columns.iter().position(|c| c.target == *name));
-        let fields = i16::try_from(table.columns.len()).map_err(|_| {
-            Error::new(Reason::InvalidPlan, "the plan has a table of more than 1,600 columns")
-        })?;
         let full = qualified(&plan.target_schema, &table.target);
         let relation = catalog.relations.get(&table.target);
-        Ok(Self {
+        let mut work = Self {
             name: table.source.clone(),
             columns: columns.collect::<Result<_>>()?,
-            field_count: fields.to_be_bytes(),
+            field_count: [0; 2],
             key: key.collect(),
             table: source.cloned(),
-            copy_out: relation.map(|relation| copy_out(table, &full, relation)),
+            copy_out: None,
             count: relation.map(|_| format!("SELECT count(*) FROM {full}")),
             rows_total: table.rows,
-        })
+            log: None,
+            lookup: None,
+        };
+        work.ask(&full, relation)?;
+        Ok(work)
+    }
+
+    /// The same for a pair whose source is written to: rows are named as its change log does.
+    pub(super) fn followed(
+        plan: &Plan,
+        table: &TablePlan,
+        schema: &SourceSchema,
+        catalog: &Catalog,
+    ) -> Result<Self> {
+        let mut work = Self::new(plan, table, schema, catalog)?;
+        let position = schema.tables.iter().position(|found| found.name == table.source);
+        let (Some(position), Some(source)) = (position, work.table.clone()) else {
+            return Ok(work);
+        };
+        let mut named = capture_key(&source);
+        match &named {
+            CaptureKey::Columns(columns) => {
+                let found = columns.iter().map(|column| {
+                    let name = &source.columns[*column].name;
+                    work.columns.iter().position(|planned| planned.source == *name)
+                });
+                match found.collect::<Option<Vec<usize>>>() {
+                    Some(key) => work.key = key,
+                    // Rows that cannot be told apart may all have changed.
+                    None => named = CaptureKey::Whole,
+                }
+            }
+            CaptureKey::Rowid(name) => {
+                work.key = vec![work.columns.len()];
+                work.columns.push(WorkColumn {
+                    source: name.clone(),
+                    target: ROWID.to_owned(),
+                    in_source: true,
+                    codec: Codec::Integer,
+                    generated: false,
+                    ours: true,
+                });
+            }
+            CaptureKey::Whole => {}
+        }
+        let codecs = match named {
+            CaptureKey::Whole => Vec::new(),
+            _ => work.key.iter().map(|column| work.columns[*column].codec).collect(),
+        };
+        let full = qualified(&plan.target_schema, &table.target);
+        let relation = catalog.relations.get(&table.target);
+        work.ask(&full, relation)?;
+        work.log = Some(LogKeys::new(table_number(position), &source, &named, codecs));
+        if let Some(relation) = relation.filter(|_| named != CaptureKey::Whole) {
+            work.lookup = Lookup::new(&work, &source, &full, relation);
+        }
+        Ok(work)
+    }
+
+    /// Makes ready what depends on the columns.
+    fn ask(&mut self, full: &str, relation: Option<&Relation>) -> Result<()> {
+        let fields = i16::try_from(self.columns.len()).map_err(|_| {
+            Error::new(Reason::InvalidPlan, "the plan has a table of more than 1,600 columns")
+        })?;
+        self.field_count = fields.to_be_bytes();
+        self.copy_out = relation.map(|relation| {
+            let columns = self.terms(relation);
+            format!("COPY (SELECT {columns} FROM {full} AS t) TO STDOUT (FORMAT binary)")
+        });
+        Ok(())
+    }
+
+    /// The columns as the target is asked for them.
+    pub(super) fn terms(&self, relation: &Relation) -> String {
+        let columns = self.columns.iter().map(|column| {
+            if relation.columns.contains_key(&column.target) {
+                format!("t.{}", quote(&column.target))
+            } else {
+                "NULL".to_owned()
+            }
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Renders a row of the source as PostgreSQL would send it; false where the target cannot
+    /// hold it.
+    pub(super) fn encode<'v>(
+        &self,
+        value: impl Fn(usize) -> rusqlite::Result<Value<'v>>,
+        tuple: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> rusqlite::Result<bool> {
+        tuple.clear();
+        ends.clear();
+        tuple.extend_from_slice(&self.field_count);
+        for (number, column) in self.columns.iter().enumerate() {
+            if column.codec.encode(value(number)?, tuple).is_err() {
+                if !column.generated {
+                    return Ok(false);
+                }
+                // PostgreSQL computes the value and cannot have come to this one: a field that
+                // no type sends.
+                tuple.extend_from_slice(&[0xff; 5]);
+            }
+            ends.push(tuple.len());
+        }
+        Ok(true)
     }
 
     /// Numbers and names of the columns that are copied.
     pub(super) fn copied(&self) -> impl Iterator<Item = (usize, &str)> {
-        let columns = self.columns.iter().enumerate().filter(|(_, column)| !column.generated);
+        let copied = |column: &WorkColumn| !column.generated && !column.ours;
+        let columns = self.columns.iter().enumerate().filter(move |(_, column)| copied(column));
         columns.map(|(number, column)| (number, column.source.as_str()))
     }
 
@@ -107,27 +232,16 @@ impl TableWork {
         let mut parts = Vec::new();
         for number in &self.key {
             let column = &self.columns[*number];
+            let shown = if column.ours { "rowid" } else { &column.source };
             let Some((length, rest)) = bytes.split_first_chunk::<4>() else { break };
             let length = usize::try_from(i32::from_be_bytes(*length)).ok();
             let (field, rest) = rest.split_at(length.unwrap_or(0).min(rest.len()));
             bytes = rest;
             parts.push(match column.codec.decode(length.map(|_| field)) {
-                Ok(value) => key::name(&[(&column.source, value)]),
-                Err(_) => format!("{}={}", column.source, key::hex(field)),
+                Ok(value) => key::name(&[(shown, value)]),
+                Err(_) => format!("{shown}={}", key::hex(field)),
             });
         }
         parts.join(", ")
     }
-}
-
-fn copy_out(table: &TablePlan, full: &str, relation: &Relation) -> String {
-    let columns = table.columns.iter().map(|column| {
-        if relation.columns.contains_key(&column.target) {
-            quote(&column.target)
-        } else {
-            "NULL".to_owned()
-        }
-    });
-    let columns: Vec<String> = columns.collect();
-    format!("COPY (SELECT {} FROM {full}) TO STDOUT (FORMAT binary)", columns.join(", "))
 }

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod copy;
+mod live_drain;
+mod live_validation;
 mod support;
 mod validate;

@@ -22,7 +22,7 @@ use switchback_server::{
     db::{
         postgres::{PoolSettings, Postgres},
         source::SourceFile,
-        target::{Made, Step, Target},
+        target::{Holder, Made, Step, Target},
     },
     dialect::{
         ident::{qualified, quote},
@@ -114,7 +114,14 @@ impl Pair {
             _directory: directory,
             source: SourceFile::new(&path),
             path,
-            target: Target::new(postgres.clone()),
+            target: Target::new(
+                postgres.clone(),
+                Holder {
+                    id: "test".into(),
+                    name: "test".into(),
+                    lease: std::time::Duration::from_secs(15),
+                },
+            ),
             postgres,
         }
     }

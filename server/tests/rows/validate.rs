@@ -63,6 +63,7 @@ async fn validate_at(
         level,
         tables: &[],
         max_differences: limit,
+        live: None,
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await.unwrap()
 }
@@ -285,6 +286,7 @@ async fn one_table_can_be_chosen_and_a_comparison_stopped() {
         level: ValidateLevel::Exact,
         tables,
         max_differences: 10,
+        live: None,
     };
     let names = ["log".to_owned()];
     let token = CancellationToken::new();

@@ -203,11 +203,14 @@ async fn faults_of_types(target: &Client, schema: &str, table: &TablePlan) -> Ve
     let rows = target.query(sql, &[&schema, &table.target]).await.expect("the catalogue is read");
     let found: Vec<(String, String)> =
         rows.iter().map(|row| (row.get(0), reading::plain(&row.get::<_, String>(1)))).collect();
-    let wanted: Vec<(String, String)> = table
+    let mut wanted: Vec<(String, String)> = table
         .columns
         .iter()
         .map(|column| (column.target.clone(), reading::plain(&column.r#type)))
         .collect();
+    if table.carries_rowid {
+        wanted.push(("_switchback_rowid".into(), "bigint".into()));
+    }
     if found == wanted {
         return Vec::new();
     }

@@ -16,9 +16,15 @@ fn plain(endpoint: &str, arguments: &[&str]) -> Output {
 async fn nobody_serves() {
     let port = cluster::free_port().expect("a port");
     let endpoint = format!("http://127.0.0.1:{port}");
-    for command in
-        [&["plan"][..], &["migrate"], &["validate"], &["status"], &["operations", "list"]]
-    {
+    for command in [
+        &["plan"][..],
+        &["migrate"],
+        &["cutover"],
+        &["abort"],
+        &["validate"],
+        &["status"],
+        &["operations", "list"],
+    ] {
         let run = cli::run(&endpoint, command).await;
         assert_eq!(run.code, 4, "{command:?}: {}", run.stderr);
         assert!(run.stderr.contains("error:") && run.stderr.contains("hint:"), "{}", run.stderr);
@@ -35,6 +41,8 @@ async fn wrong_usage() {
         &["plan", "--on", "mixed_types=perhaps"],
         &["validate", "--level", "some"],
         &["migrate", "--allow-rejects", "-1"],
+        &["cutover", "--deadline", "5"],
+        &["cutover", "--deadline", "1h"],
         &["operations", "show"],
     ] {
         let run = cli::run("http://127.0.0.1:1", arguments).await;
@@ -70,7 +78,7 @@ async fn every_event_is_a_json_object_as_documented() {
     let run = rig.cli(&["migrate"]).await;
     run.expect(0);
     let phases: Vec<&str> = run.events.iter().filter_map(|event| event["phase"].as_str()).collect();
-    let work = ["planning", "installing", "copying", "indexing", "validating"];
+    let work = ["planning", "installing", "copying", "indexing", "validating", "following"];
     assert_eq!(phases, [&work[..], &["cutting_over", "reversible"]].concat());
     for event in &run.events {
         assert!(event["operation_id"].is_string() && event["sequence"].is_u64(), "{event}");
@@ -85,6 +93,9 @@ async fn every_event_is_a_json_object_as_documented() {
                     assert!(event[field].is_string(), "{field} in {event}");
                 }
                 assert!(event["examples"].is_array() && event["count"].is_u64(), "{event}");
+            }
+            Some("lag") => {
+                assert!(event["lag_changes"].is_u64() && event["lag_ms"].is_u64(), "{event}")
             }
             Some("started") => assert_eq!(event["database"], "default"),
             Some("phase" | "result") => {}

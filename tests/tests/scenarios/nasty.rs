@@ -1,6 +1,7 @@
 //! Every nasty database, with each choice there is.
 
 use switchback_tests::{
+    content::content,
     fixtures::{self, Nasty, Outcome},
     rig::Rig,
 };
@@ -52,13 +53,13 @@ async fn one(nasty: &'static Nasty) {
 
 /// Too many rejects leave nothing behind; as many as allowed are kept, and all else arrives.
 async fn reject(rig: &Rig, codes: &[&str], unfit: u64) {
-    let before = rig.source_hash();
+    let before = content(&rig.source);
     let choices = choices(codes, "reject");
     let choices = strs(&choices);
     let (one_less, enough) = ((unfit - 1).to_string(), unfit.to_string());
     let run = rig.cli(&[&["migrate", "--allow-rejects", &one_less], &choices[..]].concat()).await;
     run.refused(5, "TOO_MANY_REJECTS");
-    round::assert_left_alone(rig, &before).await;
+    round::assert_undone(rig, &before).await;
 
     let plan = round::planned(rig, &choices).await;
     let run = rig.cli(&[&["migrate", "--allow-rejects", &enough], &choices[..]].concat()).await;

@@ -122,7 +122,7 @@ async fn two_servers_on_one_pair_do_not_both_migrate() {
     let (lock, _) = hold(&rig, &mut first).await;
     let second = switchback_tests::cli::run(&other.endpoint(), &["migrate"]).await;
     second.expect(5);
-    assert!(["TARGET_IN_USE", "TARGET_NOT_EMPTY"].contains(&second.reason()), "{}", second.stdout);
+    assert_eq!(second.reason(), "LEASE_HELD", "{}", second.stdout);
     drop(lock);
     first.finish().await.expect(0);
     rig.cli(&["validate"]).await.expect(0);

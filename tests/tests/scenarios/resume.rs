@@ -63,7 +63,7 @@ async fn a_kill_in_any_phase_ends_well() {
 #[tokio::test]
 async fn a_cancelled_copy_leaves_nothing() {
     let rig = Rig::of(|connection| damage::big(connection, ROWS)).await;
-    let before = rig.source_hash();
+    let before = content(&rig.source);
     let mut run = rig.start(&["migrate"]);
     let (lock, operation) = hold(&rig, &mut run).await;
     rig.cli(&["operations", "cancel", &operation]).await.expect(0);
@@ -72,7 +72,7 @@ async fn a_cancelled_copy_leaves_nothing() {
     run.expect(1);
     assert_eq!(run.result()["state"], "cancelled");
     assert_eq!(run.reason(), "CANCELLED");
-    round::assert_left_alone(&rig, &before).await;
+    round::assert_undone(&rig, &before).await;
     rig.cli(&["operations", "cancel", &operation]).await.refused(5, "OPERATION_ENDED");
     // The way is free for another one.
     rig.cli(&["migrate"]).await.expect(0);
@@ -82,7 +82,7 @@ async fn a_cancelled_copy_leaves_nothing() {
 #[tokio::test]
 async fn a_kill_during_the_clean_up_leaves_nothing_either() {
     let mut rig = Rig::of(|connection| damage::big(connection, ROWS)).await;
-    let before = rig.source_hash();
+    let before = content(&rig.source);
     let mut run = rig.start(&["migrate"]);
     let (lock, operation) = hold(&rig, &mut run).await;
     rig.cli(&["operations", "cancel", &operation]).await.expect(0);
@@ -92,7 +92,7 @@ async fn a_kill_during_the_clean_up_leaves_nothing_either() {
     let watch = rig.cli(&["operations", "watch", &operation]).await;
     watch.expect(1);
     assert_eq!(watch.result()["state"], "cancelled");
-    round::assert_left_alone(&rig, &before).await;
+    round::assert_undone(&rig, &before).await;
     rig.finish().await;
 }
 

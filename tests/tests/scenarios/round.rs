@@ -4,7 +4,11 @@ use std::{collections::HashSet, future::Future, path::Path};
 
 use serde_json::Value;
 use switchback_proto::v1::Plan;
-use switchback_tests::{content::content, fixtures::files, rig::Rig};
+use switchback_tests::{
+    content::{content, schema},
+    fixtures::files,
+    rig::Rig,
+};
 use tokio::task::LocalSet;
 
 /// Runs a round for each item and fails in the end with all that failed, by name.
@@ -72,6 +76,14 @@ pub(crate) async fn blocked(rig: &Rig, codes: &[&str]) {
 pub(crate) async fn assert_left_alone(rig: &Rig, before: &str) {
     rig.assert_target_empty().await;
     assert_untouched(rig, before);
+}
+
+/// Nothing in the target, and the source as it was: a migration that had begun is undone.
+pub(crate) async fn assert_undone(rig: &Rig, before: &str) {
+    rig.assert_target_empty().await;
+    assert_eq!(content(&rig.source), before, "the source was changed");
+    let left = schema(&rig.source).into_iter().filter(|object| object.contains("_switchback"));
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new(), "left behind in the source");
 }
 
 /// The source file has the same bytes, and no journal was left beside it. (A file in WAL mode has

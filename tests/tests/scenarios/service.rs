@@ -1,6 +1,9 @@
 //! What orchestrators and other services see: health, reflection, the configuration's checks.
 
-use switchback_proto::v1::{BackupRequest, CutoverRequest, ListBackupsRequest, RollbackRequest};
+use switchback_proto::v1::{
+    AbortRequest, BackupRequest, CutoverRequest, FinalizeRequest, ListBackupsRequest,
+    RollbackRequest,
+};
 use switchback_tests::{
     cluster::PASSWORD,
     content::content,
@@ -92,8 +95,8 @@ async fn what_comes_later_is_unimplemented() {
     let rig = rig().await;
     let mut databases = rig.server.databases();
     let statuses = [
-        databases.cutover(CutoverRequest::default()).await.map(|_| ()),
         databases.rollback(RollbackRequest::default()).await.map(|_| ()),
+        databases.finalize(FinalizeRequest::default()).await.map(|_| ()),
         databases.backup(BackupRequest::default()).await.map(|_| ()),
         databases.list_backups(ListBackupsRequest::default()).await.map(|_| ()),
     ];
@@ -103,6 +106,26 @@ async fn what_comes_later_is_unimplemented() {
         let info = status.get_details_error_info().expect("rich error");
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("UNIMPLEMENTED", "switchback"));
     }
+    rig.finish().await;
+}
+
+/// Before there is an operation: nothing of it is left in the list.
+#[tokio::test]
+async fn a_cutover_and_an_abort_are_checked_first() {
+    let rig = rig().await;
+    let mut databases = rig.server.databases();
+    let database = "default".to_owned();
+    let late = CutoverRequest { database, deadline_ms: 600_001, ..Default::default() };
+    let other = AbortRequest { database: "other".to_owned(), ..Default::default() };
+    for (status, code, reason) in [
+        (databases.cutover(late).await.map(drop), Code::InvalidArgument, "INVALID_REQUEST"),
+        (databases.abort(other).await.map(drop), Code::NotFound, "UNKNOWN_DATABASE"),
+    ] {
+        let status = status.expect_err("refused");
+        assert_eq!(status.code(), code);
+        assert_eq!(status.get_details_error_info().expect("rich error").reason, reason);
+    }
+    assert!(rig.cli(&["operations", "list"]).await.events.is_empty());
     rig.finish().await;
 }
 

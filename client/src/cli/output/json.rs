@@ -157,8 +157,8 @@ mod tests {
     use prost_types::Timestamp;
     use serde_json::{Value, json};
     use switchback_client::v1::{
-        Disposition, PhaseEvent, Plan, ProgressEvent, Severity, StartedEvent, TableReport,
-        WaitingEvent,
+        CutoverForecast, Disposition, PhaseEvent, Plan, ProgressEvent, Severity, StartedEvent,
+        TableReport, WaitingEvent,
     };
 
     use super::*;
@@ -291,6 +291,30 @@ mod tests {
         assert_eq!(line["report"]["plan"]["version"], 1);
         assert_eq!(line["report"]["statements"], json!(["CREATE"]));
         assert_eq!(line["report"]["seconds"], 0.5);
+    }
+
+    #[test]
+    fn only_a_dry_run_has_a_forecast() {
+        let report = |forecast| {
+            let report = CutoverReport { write_pause_ms: 2.5, epoch: 1, forecast };
+            let result = ResultEvent {
+                state: OperationState::Succeeded.into(),
+                error: None,
+                report: Some(result_event::Report::Cutover(report)),
+            };
+            line(Event::Result(result))["report"].clone()
+        };
+        assert_eq!(report(None), json!({"write_pause_ms": 2.5, "epoch": 1}));
+        let forecast = CutoverForecast {
+            go: false,
+            reasons: vec!["r".to_owned()],
+            expected_pause_ms: 7.5,
+            lag_changes: 3,
+        };
+        assert_eq!(
+            report(Some(forecast))["forecast"],
+            json!({"go": false, "reasons": ["r"], "expected_pause_ms": 7.5, "lag_changes": 3})
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use switchback_client::{Error, exit::Exit, v1::OperationEvent};
 
 pub(crate) use self::{
-    findings::{has_blocker, render as findings_text},
+    findings::{has_blocker, render as findings_text, tally as findings_tally},
     grid::Grid,
     plan::summary as plan_summary,
     report::print as print_report,

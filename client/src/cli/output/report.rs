@@ -1,10 +1,12 @@
 //! What an operation did, for a person.
 
-use switchback_client::v1::{MigrateReport, PhaseSeconds, result_event::Report};
+use switchback_client::v1::{
+    AbortReport, CutoverForecast, CutoverReport, MigrateReport, PhaseSeconds, result_event::Report,
+};
 
 use super::{
     Grid, Output, findings,
-    format::{as_f64, bytes, count, counted, per_second, rate, seconds},
+    format::{as_f64, bytes, clean, count, counted, per_second, rate, seconds},
     plan, validation,
 };
 
@@ -14,13 +16,13 @@ pub(crate) fn print(output: &mut Output, report: &Report) {
         Report::Plan(report) => plan::print(output, report),
         Report::Migrate(report) => migrate(output, report),
         Report::Validate(report) => validation::print(output, report),
+        Report::Cutover(CutoverReport { forecast: Some(forecast), .. }) => {
+            output.text(&told(forecast));
+        }
+        Report::Cutover(report) => output.line(&cutover(report)),
+        Report::Abort(report) => output.line(&abort(report)),
         // Their commands are not in this version: the state that has been said is all.
-        Report::Cutover(_)
-        | Report::Rollback(_)
-        | Report::Finalize(_)
-        | Report::Abort(_)
-        | Report::Backup(_)
-        | Report::Restore(_) => {}
+        Report::Rollback(_) | Report::Finalize(_) | Report::Backup(_) | Report::Restore(_) => {}
     }
 }
 
@@ -71,17 +73,40 @@ fn summary(report: &MigrateReport) -> Vec<String> {
     if !tally.is_empty() {
         lines.push(format!("findings: {tally}"));
     }
-    if let Some(cutover) = &report.cutover {
-        lines.push(format!(
-            "cutover: writers were held {}, epoch {}",
-            seconds(cutover.write_pause_ms / 1000.0),
-            cutover.epoch
-        ));
-    }
+    lines.extend(report.cutover.as_ref().map(cutover));
     if !report.backup_id.is_empty() {
-        lines.push(format!("backup: {}", super::format::clean(&report.backup_id)));
+        lines.push(format!("backup: {}", clean(&report.backup_id)));
     }
     lines
+}
+
+fn cutover(report: &CutoverReport) -> String {
+    format!(
+        "cutover: writers were held {}, epoch {}",
+        seconds(report.write_pause_ms / 1000.0),
+        report.epoch
+    )
+}
+
+/// Go or NoGo, why not, and what to expect.
+fn told(forecast: &CutoverForecast) -> String {
+    let mut text = if forecast.go { "Go\n" } else { "NoGo\n" }.to_owned();
+    for reason in &forecast.reasons {
+        text.push_str(&format!("  {}\n", clean(reason)));
+    }
+    text.push_str(&format!(
+        "expected write pause: {}\nlag: {}\n",
+        seconds(forecast.expected_pause_ms / 1000.0),
+        counted(forecast.lag_changes, "change")
+    ));
+    text
+}
+
+fn abort(report: &AbortReport) -> String {
+    format!(
+        "aborted: {} removed from PostgreSQL; SQLite is as it was",
+        counted(report.removed, "object")
+    )
 }
 
 fn copy_speed(rows: u64, times: &PhaseSeconds) -> String {
@@ -139,6 +164,36 @@ mod tests {
                 "rejected: 1 row kept in switchback.rejects",
                 "findings: 1 warning",
             ]
+        );
+    }
+
+    #[test]
+    fn a_forecast_says_go_or_why_not() {
+        let go = CutoverForecast { go: true, expected_pause_ms: 120.0, ..Default::default() };
+        assert_eq!(told(&go), "Go\nexpected write pause: 0.12 s\nlag: 0 changes\n");
+        let no_go = CutoverForecast {
+            go: false,
+            reasons: vec!["the lag grows: wait until writers are idle".to_owned(), "b\n".into()],
+            expected_pause_ms: 12_340.0,
+            lag_changes: 1,
+        };
+        assert_eq!(
+            told(&no_go),
+            "NoGo\n  the lag grows: wait until writers are idle\n  b\\n\n\
+             expected write pause: 12.3 s\nlag: 1 change\n"
+        );
+    }
+
+    #[test]
+    fn a_cutover_says_the_pause_and_an_abort_what_it_removed() {
+        let report = CutoverReport { write_pause_ms: 214.0, epoch: 1, forecast: None };
+        assert_eq!(cutover(&report), "cutover: writers were held 0.21 s, epoch 1");
+        let migrated = MigrateReport { cutover: Some(report), ..Default::default() };
+        let said = "cutover: writers were held 0.21 s, epoch 1".to_owned();
+        assert!(summary(&migrated).contains(&said));
+        assert_eq!(
+            abort(&AbortReport { removed: 7 }),
+            "aborted: 7 objects removed from PostgreSQL; SQLite is as it was"
         );
     }
 

@@ -8,12 +8,12 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use prost_types::Timestamp;
 use switchback_client::{
-    v1::{OperationEvent, OperationKind, Phase, operation_event::Event},
+    v1::{LagEvent, OperationEvent, OperationKind, Phase, operation_event::Event},
     words::{Word, word_of},
 };
 
 use super::{
-    format::{between, bytes, clean, count, counted, seconds},
+    format::{as_f64, between, bytes, clean, count, counted, seconds},
     note,
     progress::{Progress, TableProgress},
     stderr_is_terminal,
@@ -62,12 +62,8 @@ impl Screen {
                 self.refresh(event.time);
             }
             Some(Event::Lag(lag)) => {
-                let lag = format!(
-                    "lag: {}, {}",
-                    counted(lag.lag_changes, "change"),
-                    seconds(super::format::as_f64(lag.lag_ms) / 1000.0)
-                );
-                self.occasionally(&lag, event.time);
+                self.waiting.clear();
+                self.occasionally(&lag_text(lag), event.time);
             }
             Some(Event::Waiting(waiting)) => {
                 let engine = word_of::<switchback_client::v1::Engine>(waiting.engine);
@@ -118,7 +114,9 @@ impl Screen {
 
     fn end(&mut self, at: Option<Timestamp>) {
         self.clear();
-        if let Some(ended) = self.progress.ended(at) {
+        // These go on after the operation.
+        let rests = matches!(self.progress.phase(), Phase::Following | Phase::Reversible);
+        if let Some(ended) = self.progress.ended(at).filter(|_| !rests) {
             note(&ended);
         }
     }
@@ -149,6 +147,12 @@ impl Screen {
             note(line);
         }
     }
+}
+
+/// `lag 1,200 changes, 0.42 s`
+fn lag_text(lag: &LagEvent) -> String {
+    let behind = seconds(as_f64(lag.lag_ms) / 1000.0);
+    format!("lag {}, {behind}", counted(lag.lag_changes, "change"))
 }
 
 /// `copying 60 %, 1 s left, 589,000 rows/s, 104.1 MB/s, 1,200,000 of 2,000,000 rows, 214.0 MB`
@@ -324,6 +328,12 @@ mod tests {
             "copying 60 %, 1 s left, 600,000 rows/s, 107.0 MB/s, 1,200,000 of 2,000,000 rows, \
              214.0 MB"
         );
+    }
+
+    #[test]
+    fn the_lag_has_changes_and_their_age() {
+        let lag = LagEvent { lag_changes: 1200, lag_ms: 420 };
+        assert_eq!(lag_text(&lag), "lag 1,200 changes, 0.42 s");
     }
 
     #[test]

@@ -53,6 +53,13 @@ impl ControlStore {
         rows.iter().map(decode).collect()
     }
 
+    /// Lets an operation run again that has ended here and goes on from what another server did.
+    pub async fn reopen_operation(&self, id: &str) -> Result<()> {
+        let sql = "UPDATE operations SET state = 'running', ended_at = NULL, error_reason = '', \
+                     error_message = '', error_hint = '' WHERE id = ?";
+        sqlx::query(sql).bind(id).execute(&self.pool).await.map(drop).map_err(failed)
+    }
+
     /// Ends an operation: its state, its last event, and the removal of overtaken progress, in
     /// one commit.
     pub async fn end_operation(&self, id: &str, last: End<'_>) -> Result<()> {

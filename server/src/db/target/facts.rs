@@ -97,6 +97,7 @@ impl Target {
     /// Looks at the target from one snapshot; changes nothing. An empty `schema` stands for the
     /// user's own default.
     pub async fn inspect(&self, database: &str, schema: &str) -> Result<TargetFacts> {
+        self.upgrade().await?;
         let mut client = self.postgres().get().await?;
         let transaction = client
             .build_transaction()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio_postgres::GenericClient;
 
-use super::Target;
+use super::{Target, lease::passed_on};
 use crate::{db::postgres::failed, error::Result};
 
 /// How far the copy of a table is.
@@ -27,6 +27,9 @@ pub struct CopyPosition {
 pub struct Reject {
     /// "id=7", "rowid=12".
     pub row_key: String,
+    /// The key as the change log has it, from which it can be read again; `None` where nothing
+    /// names a row exactly.
+    pub exact_key: Option<Vec<u8>>,
     /// First column (name in the source) whose value was refused.
     pub column: String,
     /// Finding code that says why.
@@ -56,53 +59,48 @@ impl Target {
             })
             .collect())
     }
-}
 
-/// Records how far a table is, in the transaction of the chunk.
-pub(crate) async fn write_position(
-    client: &impl GenericClient,
-    database: &str,
-    table: &str,
-    at: &CopyPosition,
-) -> Result<()> {
-    let sql = "INSERT INTO switchback.copy_position \
+    /// Records how far a table is, in the transaction of the chunk: only from where it was, and
+    /// only for the coordinator, so that no chunk is written twice, whoever writes it.
+    pub(crate) async fn write_position(
+        &self,
+        client: &impl GenericClient,
+        (database, table): (&str, &str),
+        from: &CopyPosition,
+        at: &CopyPosition,
+    ) -> Result<()> {
+        self.require(client, database).await?;
+        let sql = "INSERT INTO switchback.copy_position \
                  (database, tab, position, rows, bytes, rejected, done) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) \
                ON CONFLICT (database, tab) DO UPDATE SET (position, rows, bytes, rejected, done) \
                  = (excluded.position, excluded.rows, excluded.bytes, excluded.rejected, \
-                    excluded.done)";
-    let statement = client.prepare(sql).await.map_err(failed)?;
-    client
-        .execute(
-            &statement,
-            &[
-                &database,
-                &table,
-                &at.position,
-                &at.rows.cast_signed(),
-                &at.bytes.cast_signed(),
-                &at.rejected.cast_signed(),
-                &at.done,
-            ],
-        )
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-impl Target {
-    /// The largest integer that rejected rows of a table hold in a column; names as in the source.
-    pub async fn largest_rejected(
-        &self,
-        database: &str,
-        table: &str,
-        column: &str,
-    ) -> Result<Option<i64>> {
-        let sql = "SELECT max(substr(row_data ->> $3, 3)::bigint) FROM switchback.rejects \
-                   WHERE database = $1 AND tab = $2 AND row_data ->> $3 LIKE 'i:%'";
-        let client = self.postgres().get().await?;
-        let row = client.query_one(sql, &[&database, &table, &column]).await.map_err(failed)?;
-        Ok(row.get(0))
+                    excluded.done) \
+               WHERE copy_position.rows = $8 AND copy_position.rejected = $9 \
+                 AND copy_position.position IS NOT DISTINCT FROM $10";
+        let statement = client.prepare(sql).await.map_err(failed)?;
+        let written = client
+            .execute(
+                &statement,
+                &[
+                    &database,
+                    &table,
+                    &at.position,
+                    &at.rows.cast_signed(),
+                    &at.bytes.cast_signed(),
+                    &at.rejected.cast_signed(),
+                    &at.done,
+                    &from.rows.cast_signed(),
+                    &from.rejected.cast_signed(),
+                    &from.position,
+                ],
+            )
+            .await
+            .map_err(failed)?;
+        if written > 0 {
+            return Ok(());
+        }
+        Err(passed_on(client, database, &self.holder().id).await)
     }
 }
 
@@ -116,13 +114,16 @@ pub(crate) async fn write_rejects(
     let keys: Vec<&str> = rejects.iter().map(|reject| reject.row_key.as_str()).collect();
     let columns: Vec<&str> = rejects.iter().map(|reject| reject.column.as_str()).collect();
     let reasons: Vec<&str> = rejects.iter().map(|reject| reject.reason).collect();
+    let exact: Vec<Option<&[u8]>> =
+        rejects.iter().map(|reject| reject.exact_key.as_deref()).collect();
     let data: Vec<&str> = rejects.iter().map(|reject| reject.row_data.as_str()).collect();
     let sql = "INSERT INTO switchback.rejects \
-                 (database, tab, row_key, column_name, reason, row_data) \
-               SELECT $1, $2, k, c, r, d::json \
-               FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS kept (k, c, r, d)";
+                 (database, tab, row_key, column_name, reason, row_data, exact_key) \
+               SELECT $1, $2, k, c, r, d::json, x \
+               FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
+                 AS kept (k, c, r, d, x)";
     client
-        .execute(sql, &[&database, &table, &keys, &columns, &reasons, &data])
+        .execute(sql, &[&database, &table, &keys, &columns, &reasons, &data, &exact])
         .await
         .map_err(failed)?;
     Ok(())

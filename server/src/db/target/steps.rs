@@ -10,6 +10,7 @@ use crate::{
     db::postgres::failed,
     dialect::ident::{qualified, quote},
     error::{Error, Reason, Result},
+    failpoint,
     task::cancelled,
 };
 
@@ -92,12 +93,45 @@ impl Target {
         halt: &CancellationToken,
     ) -> Result<()> {
         let mut client = self.postgres().get().await?;
-        let made = halt.run_until_cancelled(make(&mut client, database, step, sql)).await;
+        let made = halt.run_until_cancelled(self.make_on(&mut client, database, step, sql)).await;
         if made.is_none() {
             // Else the server would go on, and its locks would be in the way of undoing.
             self.postgres().cancel(&client).await;
         }
         made.unwrap_or_else(|| Err(cancelled()))
+    }
+
+    async fn make_on(
+        &self,
+        client: &mut Client,
+        database: &str,
+        step: Step<'_>,
+        sql: &str,
+    ) -> Result<()> {
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(MAINTENANCE_WORK_MEM).await.map_err(failed)?;
+        // Prepared, so that what a plan holds can be one statement only.
+        transaction.execute(sql, &[]).await.map_err(failed)?;
+        self.record(&transaction, database, step).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Records a step in the transaction that does it. Only for the coordinator.
+    pub async fn record(
+        &self,
+        transaction: &Transaction<'_>,
+        database: &str,
+        step: Step<'_>,
+    ) -> Result<()> {
+        self.require(transaction, database).await?;
+        let [kind, namespace, relation, name] = step.made.parts();
+        let sql = "INSERT INTO switchback.steps (database, step, kind, namespace, relation, name) \
+                   VALUES ($1, $2, $3, $4, $5, $6)";
+        transaction
+            .execute(sql, &[&database, &step.id, &kind, &namespace, &relation, &name])
+            .await
+            .map_err(failed)?;
+        Ok(())
     }
 
     /// Drops everything that a migration made for a database, newest first, then what is recorded
@@ -121,33 +155,15 @@ impl Target {
             removed += dropped;
             if !more {
                 forget(&transaction, database).await?;
-                transaction.commit().await.map_err(failed)?;
+            }
+            failpoint::hit("clean.before");
+            transaction.commit().await.map_err(failed)?;
+            failpoint::hit("clean.after");
+            if !more {
                 return Ok(removed);
             }
-            transaction.commit().await.map_err(failed)?;
         }
     }
-}
-
-async fn make(client: &mut Client, database: &str, step: Step<'_>, sql: &str) -> Result<()> {
-    let transaction = client.transaction().await.map_err(failed)?;
-    transaction.batch_execute(MAINTENANCE_WORK_MEM).await.map_err(failed)?;
-    // Prepared, so that what a plan holds can be one statement only.
-    transaction.execute(sql, &[]).await.map_err(failed)?;
-    record(&transaction, database, step).await?;
-    transaction.commit().await.map_err(failed)
-}
-
-/// Records a step in the transaction that does it.
-pub async fn record(transaction: &Transaction<'_>, database: &str, step: Step<'_>) -> Result<()> {
-    let [kind, namespace, relation, name] = step.made.parts();
-    let sql = "INSERT INTO switchback.steps (database, step, kind, namespace, relation, name) \
-               VALUES ($1, $2, $3, $4, $5, $6)";
-    transaction
-        .execute(sql, &[&database, &step.id, &kind, &namespace, &relation, &name])
-        .await
-        .map_err(failed)?;
-    Ok(())
 }
 
 /// Records that a migration is undone, so that it cannot be activated any more; false where the

@@ -1,9 +1,9 @@
 //! The switch as PostgreSQL records it: attempts, the fence, and the one commit that decides.
 
 use switchback_proto::v1::Plan;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 
-use super::{Control, Target, controls};
+use super::{Target, controls, lease::held};
 use crate::{
     db::postgres::failed,
     dialect::ident::{qualified, quote},
@@ -17,9 +17,6 @@ const FENCE: &str = "switchback_fence";
 /// else waits is let through at once.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '50ms'";
 
-/// A stale coordinator that was stopped in the middle does not keep the tables locked.
-const IDLE_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = '10s'";
-
 /// Puts the fence on a table, in the transaction that makes it.
 pub(crate) async fn fence(client: &impl GenericClient, schema: &str, table: &str) -> Result<()> {
     let (table, fence) = (qualified(schema, table), quote(FENCE));
@@ -31,81 +28,129 @@ pub(crate) async fn fence(client: &impl GenericClient, schema: &str, table: &str
     client.batch_execute(&sql).await.map_err(failed)
 }
 
+/// An attempt to switch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) migration: &'a str,
+    pub(crate) number: i64,
+}
+
 impl Target {
-    /// Begins a new attempt to switch, before anything is changed for it; `None` where the record
-    /// does not allow one. Returns its number.
-    pub async fn begin_attempt(&self, database: &str, migration: &str) -> Result<Option<i64>> {
+    /// Begins a new attempt to switch, before anything is changed for it. Returns its number.
+    pub(crate) async fn begin_attempt(&self, database: &str, migration: &str) -> Result<i64> {
         let client = self.postgres().get().await?;
         let sql = "UPDATE switchback.control SET attempt = attempt + 1, decision = 'pending' \
-                   WHERE database = $1 AND migration = $2 AND active = 'sqlite' \
-                     AND decision IN ('none', 'aborted', 'pending') RETURNING attempt";
-        let begun = client.query_opt(sql, &[&database, &migration]).await.map_err(failed)?;
-        Ok(begun.map(|row| row.get(0)))
-    }
-
-    /// The record of a migration; an error where it is gone.
-    pub async fn own_control(&self, database: &str, migration: &str) -> Result<Control> {
-        let client = self.postgres().get().await?;
-        let controls = controls(&*client).await?;
-        let own = controls.into_iter().find(|c| c.database == database && c.migration == migration);
-        own.ok_or_else(gone)
-    }
-
-    /// Makes PostgreSQL the active engine and opens it for writes, in one commit. It decides once,
-    /// however often it is run; false where the attempt is not the one that is pending.
-    pub async fn decide(&self, plan: &Plan, migration: &str, attempt: i64) -> Result<bool> {
-        let mut client = self.postgres().get().await?;
-        let transaction = client.transaction().await.map_err(failed)?;
-        for setting in [LOCK_TIMEOUT, IDLE_TIMEOUT] {
-            transaction.batch_execute(setting).await.map_err(failed)?;
+                   WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'sqlite' \
+                     AND decision IN ('none', 'aborted', 'pending', 'sqlite') RETURNING attempt";
+        let values: [&(dyn ToSql + Sync); 3] = [&database, &migration, &self.holder().id];
+        match client.query_opt(sql, &values).await.map_err(failed)? {
+            Some(row) => Ok(row.get(0)),
+            None => Err(self.refused(&*client, database, migration).await),
         }
+    }
+
+    /// Gives an attempt up, so that it cannot decide any more; false where it has decided, or is
+    /// not the one that is pending.
+    pub(crate) async fn retreat(
+        &self,
+        database: &str,
+        migration: &str,
+        number: i64,
+    ) -> Result<bool> {
+        let client = self.postgres().get().await?;
+        let sql = "UPDATE switchback.control SET decision = 'aborted' \
+                   WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'sqlite' \
+                     AND decision = 'pending' AND attempt = $4";
+        let values: [&(dyn ToSql + Sync); 4] = [&database, &migration, &self.holder().id, &number];
+        Ok(client.execute(sql, &values).await.map_err(failed)? > 0)
+    }
+
+    /// Flips the record and takes the fence off, in a transaction whose commit makes PostgreSQL
+    /// the active engine. It holds the record and the tables from here on; what the transaction
+    /// still does may take `seconds`.
+    pub(crate) async fn prepare_decision(
+        &self,
+        transaction: &Transaction<'_>,
+        attempt: Attempt<'_>,
+        seconds: u64,
+    ) -> Result<()> {
+        let Attempt { plan, migration, number } = attempt;
+        // A stale coordinator that was stopped in the middle does not keep the tables locked.
+        let settings = format!(
+            "{LOCK_TIMEOUT}; SET LOCAL statement_timeout = '{seconds}s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '{}s'",
+            seconds + 5
+        );
+        transaction.batch_execute(&settings).await.map_err(failed)?;
         let sql = "UPDATE switchback.control SET decision = 'pg', active = 'postgres', \
                      phase = 'reversible', epoch = epoch + 1 \
-                   WHERE database = $1 AND migration = $2 AND active = 'sqlite' \
-                     AND decision = 'pending' AND attempt = $3";
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&plan.database, &migration, &attempt];
+                   WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'sqlite' \
+                     AND decision = 'pending' AND attempt = $4";
+        let values: [&(dyn ToSql + Sync); 4] =
+            [&plan.database, &migration, &self.holder().id, &number];
         if transaction.execute(sql, &values).await.map_err(failed)? == 0 {
-            return Ok(false);
+            return Err(self.refused(transaction, &plan.database, migration).await);
         }
-        // In one order, whoever does it. Disabling takes SHARE ROW EXCLUSIVE, which lets readers
-        // through; dropping a trigger would wait for them.
-        let mut tables: Vec<String> =
-            plan.tables.iter().map(|table| qualified(&plan.target_schema, &table.target)).collect();
-        tables.sort_unstable();
-        if !tables.is_empty() {
-            let sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", tables.join(", "));
-            transaction.batch_execute(&sql).await.map_err(failed)?;
-        }
-        for table in tables {
-            let sql = format!("ALTER TABLE {table} DISABLE TRIGGER {}", quote(FENCE));
-            transaction.batch_execute(&sql).await.map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        self.lock_tables(transaction, plan).await?;
+        let tables = tables(plan);
+        let open: Vec<String> = tables
+            .iter()
+            .map(|table| format!("ALTER TABLE {table} DISABLE TRIGGER {}", quote(FENCE)))
+            .collect();
+        transaction.batch_execute(&open.join("; ")).await.map_err(failed)
     }
 
-    /// Records that the migration is undone, so that no attempt can decide any more. False where
-    /// there is no record of it, and an error where it has been decided.
-    pub async fn give_up(&self, database: &str, migration: &str) -> Result<bool> {
+    /// Locks every table, each in the same order whoever does it, or fails within a moment.
+    pub(crate) async fn lock_tables(
+        &self,
+        transaction: &Transaction<'_>,
+        plan: &Plan,
+    ) -> Result<()> {
+        let tables = tables(plan);
+        if tables.is_empty() {
+            return Ok(());
+        }
+        // What disabling a trigger takes: it lets readers through; dropping one would wait for them.
+        let names = tables.join(", ");
+        let lock = format!("{LOCK_TIMEOUT}; LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE");
+        transaction.batch_execute(&lock).await.map_err(failed)
+    }
+
+    /// Records that the migration is undone, so that no attempt can decide any more: returns the
+    /// last one. `None` where there is no record of it, and an error where it has been decided.
+    pub async fn give_up(&self, database: &str, migration: &str) -> Result<Option<i64>> {
         let client = self.postgres().get().await?;
         if super::installed_version(&*client).await?.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        let sql = "UPDATE switchback.control SET decision = 'aborted' \
-                   WHERE database = $1 AND migration = $2 AND active = 'sqlite'";
-        if client.execute(sql, &[&database, &migration]).await.map_err(failed)? > 0 {
-            return Ok(true);
+        let sql = "UPDATE switchback.control SET decision = 'aborted', phase = 'aborting' \
+                   WHERE database = $1 AND migration = $2 AND holder IN ($3, '') \
+                     AND active = 'sqlite' RETURNING attempt";
+        let values: [&(dyn ToSql + Sync); 3] = [&database, &migration, &self.holder().id];
+        if let Some(row) = client.query_opt(sql, &values).await.map_err(failed)? {
+            return Ok(Some(row.get(0)));
         }
         let controls = controls(&*client).await?;
-        let decided = |c: &Control| c.migration == migration && c.active == "postgres";
-        if controls.iter().any(|control| control.database == database && decided(control)) {
-            let message = format!("PostgreSQL is the active engine of {database} already");
-            return Err(Error::new(Reason::AlreadyMigrated, message)
-                .hint("applications may have written to it: nothing was removed"));
+        let own = controls.iter().find(|c| c.database == database && c.migration == migration);
+        match own {
+            None => Ok(None),
+            Some(own) if own.active == "postgres" => {
+                let message = format!("PostgreSQL is the active engine of {database} already");
+                Err(Error::new(Reason::AlreadyMigrated, message)
+                    .hint("applications may have written to it: nothing was removed"))
+            }
+            Some(own) => Err(held(own)),
         }
-        Ok(false)
     }
+}
+
+fn tables(plan: &Plan) -> Vec<String> {
+    let tables = plan.tables.iter();
+    let mut names: Vec<String> =
+        tables.map(|table| qualified(&plan.target_schema, &table.target)).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The error for a record that somebody removed.

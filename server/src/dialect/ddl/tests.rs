@@ -109,11 +109,10 @@ fn a_sequence_gives_way_to_a_table_of_its_name() {
 #[test]
 fn sequences_start_above_every_value() {
     let plan = plan();
-    let set = |above| set_sequence(&plan, &plan.tables[0], &plan.tables[0].columns[0], above);
-    assert!(set(-5).ends_with("1, false)"));
-    assert!(set(0).ends_with("1, false)"));
-    assert!(set(7).ends_with("7, true)"));
-    assert!(set(7).contains("pg_get_serial_sequence('\"public\".\"t\"', 'id')"));
+    let sql = set_sequences(&plan, &[("t".into(), 7), ("other".into(), 9)]);
+    assert!(sql.contains("pg_get_serial_sequence('\"public\".\"t\"', 'id')"), "{sql}");
+    assert!(sql.contains("greatest(7, (SELECT max(\"id\")"), "{sql}");
+    assert!(set_sequences(&plan, &[]).contains("greatest(0, "));
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod key;
 mod objects;
 mod table;
 
-use switchback_proto::v1::{Finding, Plan, PlanOptions, Severity};
+use switchback_proto::v1::{Finding, Plan, PlanOptions, Severity, TablePlan};
 
 pub use self::check::{check_plan, left_out};
 use self::{
@@ -16,6 +16,7 @@ use self::{
     table::Draft,
 };
 use super::{
+    capture,
     facts::TableFacts,
     finding::{self, Place, finding},
     ident::{NameKind, Names},
@@ -76,7 +77,7 @@ pub fn build(inputs: PlanInputs<'_>) -> Plan {
         target_schema: inputs.target_schema.to_owned(),
         source_fingerprint: inputs.schema.fingerprint.clone(),
         source_bytes: inputs.schema.bytes,
-        tables: drafts.into_iter().map(|draft| draft.plan).collect(),
+        tables: drafts.into_iter().map(Draft::finish).collect(),
         views,
         findings: weighed(findings),
         choices: inputs.options.choices.clone(),
@@ -87,6 +88,13 @@ pub fn build(inputs: PlanInputs<'_>) -> Plan {
 fn weighed(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+impl Draft<'_> {
+    fn finish(self) -> TablePlan {
+        let carries_rowid = capture::carries_rowid(self.table, &self.plan);
+        TablePlan { carries_rowid, ..self.plan }
+    }
 }
 
 struct Builder<'a> {

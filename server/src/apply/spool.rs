@@ -1,0 +1,79 @@
+//! Encoded bytes on their way: in memory while they are few, then in a file that has no name.
+
+use std::{
+    io::{self, BufReader, Read, Seek, Write},
+    path::Path,
+};
+
+use tempfile::SpooledTempFile;
+
+use crate::error::{Error, Reason, Result};
+
+/// Bytes of one spool that stay in memory.
+const IN_MEMORY: usize = 1 << 20;
+
+/// Bytes written and read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Bytes that are written once and then read.
+pub(crate) struct Spool {
+    file: SpooledTempFile,
+    buffer: Vec<u8>,
+    /// How often [`Spool::end_row`] was called.
+    pub(crate) rows: u64,
+}
+
+impl Spool {
+    /// An empty one; its file will be in `directory`.
+    pub(super) fn new(directory: &Path) -> Self {
+        let file = tempfile::spooled_tempfile_in(IN_MEMORY, directory);
+        Self { file, buffer: Vec::new(), rows: 0 }
+    }
+
+    /// Where the next row is to be appended.
+    pub(super) fn row(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// The row is complete.
+    pub(super) fn end_row(&mut self) -> Result<()> {
+        self.rows += 1;
+        if self.buffer.len() < BUFFER {
+            return Ok(());
+        }
+        self.file.write_all(&self.buffer).map_err(|error| unusable(&error))?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Everything from the start.
+    pub(super) fn read(&mut self) -> Result<BufReader<&mut SpooledTempFile>> {
+        self.file.write_all(&self.buffer).map_err(|error| unusable(&error))?;
+        self.buffer = Vec::new();
+        self.file.rewind().map_err(|error| unusable(&error))?;
+        Ok(BufReader::with_capacity(BUFFER, &mut self.file))
+    }
+}
+
+/// Reads one field with its length in front; `false` at the end.
+pub(super) fn read_field(from: &mut impl Read, into: &mut Vec<u8>) -> Result<bool> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        done => done.map_err(|error| unusable(&error))?,
+    }
+    into.extend_from_slice(&length);
+    // A negative length is NULL, which has no bytes.
+    let length = u64::try_from(i32::from_be_bytes(length)).unwrap_or(0);
+    from.take(length).read_to_end(into).map_err(|error| unusable(&error))?;
+    Ok(true)
+}
+
+pub(super) fn unusable(error: &io::Error) -> Error {
+    let (reason, hint) = if error.kind() == io::ErrorKind::StorageFull {
+        (Reason::StateFull, "free some space for the state directory (SWITCHBACK_STATE_DIR)")
+    } else {
+        (Reason::StateUnusable, "check the rights of the state directory (SWITCHBACK_STATE_DIR)")
+    };
+    Error::new(reason, format!("changes on their way cannot be kept: {error}")).hint(hint)
+}

@@ -1,0 +1,101 @@
+//! The followed tables: how each is read by key, and how it is written.
+
+use switchback_proto::v1::{Plan, TablePlan};
+
+use crate::{
+    capture::table_number,
+    copy::{
+        columns::{self, Column},
+        reader::{Lookup, changed},
+    },
+    dialect::{
+        capture::{CaptureKey, capture_key, keyed},
+        ident::{qualified, quote},
+        schema::{RowAddress, SourceSchema, Table},
+    },
+    error::Result,
+};
+
+/// A table whose changes are carried over.
+pub(crate) struct FollowedTable {
+    /// Its number in the change log.
+    pub(crate) number: i64,
+    pub(crate) plan: TablePlan,
+    pub(crate) columns: Vec<Column>,
+    /// Numbers of the columns that name a row; `None` where any change means to copy all of it.
+    pub(crate) key: Option<Vec<usize>>,
+    /// Rows are named by their rowid, which VACUUM changes.
+    pub(crate) by_rowid: bool,
+    /// Rows are copied in the order of such a rowid, whatever names them.
+    pub(crate) copied_by_rowid: bool,
+    /// Reads the row of a key.
+    pub(crate) lookup: Lookup,
+    /// Deletes the rows of keys that are given as one array a column.
+    pub(crate) delete: String,
+    /// Deletes all rows.
+    pub(crate) delete_all: String,
+    /// `COPY … FROM STDIN`.
+    pub(crate) copy_in: String,
+}
+
+/// The tables of a plan.
+pub(crate) fn followed(plan: &Plan, schema: &SourceSchema) -> Result<Vec<FollowedTable>> {
+    let tables = plan.tables.iter().map(|planned| {
+        let position = schema.tables.iter().position(|table| table.name == planned.source);
+        let position = position.ok_or_else(changed)?;
+        let table = keyed(&schema.tables[position], planned);
+        let columns = columns::carried(planned, &table)?;
+        let key =
+            columns::key(&columns, &table).filter(|key| is_ordered_here(&table, &columns, key));
+        let full = qualified(&plan.target_schema, &planned.target);
+        let names: Vec<&str> =
+            key.iter().flatten().map(|column| columns[*column].source.as_str()).collect();
+        Ok(FollowedTable {
+            number: i64::try_from(table_number(position)).unwrap_or(i64::MAX),
+            lookup: Lookup::new(&table, &columns::names(&columns), &names),
+            delete: delete(&full, &columns, key.as_deref().unwrap_or_default()),
+            delete_all: format!("DELETE FROM {full}"),
+            copy_in: columns::copy_in(&plan.target_schema, planned, &columns),
+            by_rowid: matches!(capture_key(&table), CaptureKey::Rowid(_)),
+            copied_by_rowid: matches!(table.row_address, RowAddress::Rowid(_)),
+            plan: planned.clone(),
+            columns,
+            key,
+        })
+    });
+    tables.collect()
+}
+
+/// A key under a collation that only the application has cannot be looked up by its index, whose
+/// order is unknown here.
+fn is_ordered_here(table: &Table, columns: &[Column], key: &[usize]) -> bool {
+    let named = |column: &&crate::dialect::schema::Column| {
+        key.iter().any(|number| columns[*number].source == column.name)
+    };
+    let mut named = table.columns.iter().filter(named);
+    named.all(|column| matches!(column.collation.as_str(), "" | "BINARY" | "NOCASE" | "RTRIM"))
+}
+
+fn delete(full: &str, columns: &[Column], key: &[usize]) -> String {
+    // `json` has no comparison of its own.
+    let term = |side: &str, name: &str, column: &Column| {
+        let cast = if column.r#type == "json" { "::text" } else { "" };
+        format!("{side}.{name}{cast}")
+    };
+    let numbered = || key.iter().zip(1..).map(|(column, number)| (&columns[*column], number));
+    let arrays: Vec<String> =
+        numbered().map(|(column, number)| format!("${number}::{}[]", column.r#type)).collect();
+    let names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
+    let terms: Vec<String> = numbered()
+        .map(|(column, number)| {
+            let ours = term("t", &quote(&column.target), column);
+            format!("{ours} = {}", term("k", &format!("k{number}"), column))
+        })
+        .collect();
+    format!(
+        "DELETE FROM {full} AS t USING unnest({}) AS k ({}) WHERE {}",
+        arrays.join(", "),
+        names.join(", "),
+        terms.join(" AND ")
+    )
+}

@@ -1,0 +1,82 @@
+//! `Abort`, as an operation of its own.
+
+use switchback_proto::v1::{AbortReport, AbortRequest, Engine, MigrateRequest, Phase};
+use tokio_util::sync::CancellationToken;
+
+use super::{activation, build::Context, marked};
+use crate::{
+    capture::mark,
+    db::{
+        Database,
+        control::{ControlStore, DatabaseRecord},
+    },
+    error::{Error, Reason, Result},
+    operations::{Outcome, Report, Run},
+};
+
+/// Ends a migration that has not been cut over and undoes it.
+pub(super) async fn run(
+    (database, store): (&Database, &ControlStore),
+    _request: &AbortRequest,
+    run: &Run,
+    halt: &CancellationToken,
+) -> Outcome {
+    let _gate = database.gate.lock().await;
+    match undo(database, store, run, halt).await {
+        Ok(removed) => {
+            Outcome { report: Some(Report::Abort(AbortReport { removed })), error: None }
+        }
+        Err(error) => Outcome { report: None, error: Some(error) },
+    }
+}
+
+/// The migration of this server that has marked the source and that PostgreSQL does not record:
+/// its database was replaced, or somebody removed the schema.
+async fn unrecorded(
+    database: &Database,
+    store: &ControlStore,
+    phase: Phase,
+) -> Result<Option<String>> {
+    let Some(mark) = marked::marked(&database.source).await? else { return Ok(None) };
+    let followed = matches!(phase, Phase::Following | Phase::Halted);
+    if followed || store.operation(&mark.migration).await?.is_some() {
+        return Ok(Some(mark.migration));
+    }
+    Err(mark::foreign(&database.source, &mark))
+}
+
+async fn undo(
+    database: &Database,
+    store: &ControlStore,
+    run: &Run,
+    halt: &CancellationToken,
+) -> Result<u64> {
+    let name = &database.config.name;
+    let record = store.database(name).await?;
+    if record.active == Engine::Postgres {
+        return Err(activation::already(name));
+    }
+    let target = database.target();
+    let migration = match target.read_control(name).await? {
+        Some(control) => control.migration,
+        None => unrecorded(database, store, record.phase).await?.ok_or_else(|| {
+            Error::new(Reason::NotMigrated, format!("no migration of {name} has begun"))
+                .hint("`switchback status` shows where the database is")
+        })?,
+    };
+    run.log.phase(Phase::Aborting);
+    let request = MigrateRequest::default();
+    let context = Context {
+        id: &migration,
+        database,
+        target: &target,
+        request: &request,
+        log: &run.log,
+        halt,
+    };
+    let removed = activation::undo(&context, &migration).await?;
+    store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await?;
+    database.lag.forget();
+    database.standing.set_waits_for(None);
+    Ok(removed)
+}

@@ -1,0 +1,85 @@
+//! Foreign keys, which wait for the switch.
+//!
+//! A batch deletes and inserts rows in any order, which foreign keys would refuse or, worse,
+//! cascade. They are added NOT VALID by the transaction that decides and validated afterwards.
+
+use switchback_proto::v1::{Finding, Plan};
+use tokio_postgres::Transaction;
+
+use super::{
+    build::{Context, made},
+    index::not_made,
+    journal::Journal,
+};
+use crate::{
+    db::postgres::failed,
+    dialect::ddl::{self, Statement, StepKind},
+    error::{Reason, Result},
+};
+
+/// Adds the foreign keys, each under a savepoint: one that cannot be made becomes a finding and
+/// leaves the plan.
+pub(super) async fn add(
+    transaction: &Transaction<'_>,
+    context: &Context<'_>,
+    plan: &mut Plan,
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let planned = plan.clone();
+    for step in of_kind(&planned, StepKind::ForeignKey) {
+        transaction.batch_execute("SAVEPOINT foreign_key").await.map_err(failed)?;
+        if let Err(error) = transaction.execute(&step.sql, &[]).await.map_err(failed) {
+            if error.is_retryable() {
+                return Err(error);
+            }
+            let back = "ROLLBACK TO SAVEPOINT foreign_key; RELEASE SAVEPOINT foreign_key";
+            transaction.batch_execute(back).await.map_err(failed)?;
+            findings.push(not_made(&step, &error));
+            ddl::remove(plan, &step);
+            continue;
+        }
+        context.target.record(transaction, context.name(), made(&planned, &step)).await?;
+        transaction.batch_execute("RELEASE SAVEPOINT foreign_key").await.map_err(failed)?;
+    }
+    if !findings.is_empty() {
+        context.target.write_plan(transaction, plan).await?;
+    }
+    Ok(findings)
+}
+
+/// Checks the rows that were there before the foreign keys. Applications write meanwhile.
+pub(super) async fn validate(context: &Context<'_>, journal: &mut Journal) -> Result<()> {
+    let mut plan = journal.plan()?.clone();
+    let done = context.target.steps_done(context.name()).await?;
+    let mut findings = Vec::new();
+    for step in of_kind(journal.plan()?, StepKind::ForeignKeyValidation) {
+        if done.contains(&step.step) {
+            continue;
+        }
+        match context.make(made(&plan, &step), &step.sql).await {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() || error.reason() == Reason::LeaseHeld => {
+                return Err(error);
+            }
+            Err(error) => {
+                findings.push(not_made(&step, &error));
+                ddl::remove(&mut plan, &step);
+            }
+        }
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let client = context.target.postgres().get().await?;
+    context.target.write_plan(&*client, &plan).await?;
+    for finding in findings {
+        context.log.finding(finding.clone());
+        journal.report.findings.push(finding);
+    }
+    journal.plan = Some(plan);
+    Ok(())
+}
+
+fn of_kind(plan: &Plan, kind: StepKind) -> Vec<Statement> {
+    ddl::statements(plan).into_iter().filter(|step| step.kind == kind).collect()
+}

@@ -1,0 +1,298 @@
+//! What goes on between operations: pairs are kept in sync, leases are kept, and what a server that
+//! is gone has left is taken over.
+
+use std::time::{Duration, Instant};
+
+use switchback_proto::{
+    v1::{CutoverRequest, Engine, Finding, Operation, Phase, Severity},
+    words::Word,
+};
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Migrations,
+    coordinator::backoff,
+    following::Follower,
+    marked,
+    recorded::{self, Recorded},
+};
+use crate::{
+    apply::Extent,
+    db::{
+        Database,
+        control::DatabaseRecord,
+        target::{Control, Tenure},
+    },
+    dialect::finding::{self, Place},
+    error::{Error, Kind, Reason, Result},
+    operations::{Operations, Request},
+};
+
+/// Between two looks at a source in which nothing changes.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// Between two batches while applications write: more of them would cost the source more commits.
+const BUSY: Duration = Duration::from_millis(20);
+
+/// Between two looks for a pair to follow, where nobody says that there is one.
+const ASLEEP: Duration = Duration::from_secs(2);
+
+/// An engine that is back is noticed within this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks at how much has come in while an engine is away.
+const OBSERVE: Duration = Duration::from_secs(1);
+
+/// How long a batch waits for a lock of an application. Whoever wants to switch waits for the batch.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// Renewals in one lease: two of them may fail.
+const RENEWALS: u32 = 3;
+
+impl Migrations {
+    /// Keeps every database in sync that is in `following`, and every lease, until `stop`.
+    pub fn keep(&self, operations: &Operations, stop: &CancellationToken) {
+        for name in self.set.names() {
+            let (this, name, stop) = (self.clone(), name.to_owned(), stop.clone());
+            let operations = operations.clone();
+            tokio::spawn(async move {
+                let Ok(database) = this.set.get(&name) else { return };
+                let both = async {
+                    tokio::join!(this.follow(database), this.hold_leases(database, &operations));
+                };
+                stop.run_until_cancelled(both).await;
+            });
+        }
+    }
+
+    async fn follow(&self, database: &Database) {
+        let mut follower = None;
+        let mut waits = backoff();
+        loop {
+            let wait = match self.follow_once(database, &mut follower).await {
+                Ok(wait) => {
+                    waits = backoff();
+                    database.standing.set_waits_for(None);
+                    wait
+                }
+                Err(error) if passes(&error) => {
+                    let wait = waits.next().map_or(LONGEST_PAUSE, |wait| wait.min(LONGEST_PAUSE));
+                    let name = &database.config.name;
+                    tracing::warn!(database = name, %error, "following waits for an engine");
+                    let code = finding::FOLLOWING_WAITS;
+                    let found = stands_in_the_way(Severity::Warning, code, &error);
+                    database.standing.set_waits_for(Some(found));
+                    pause(database, follower.as_ref(), wait).await;
+                    continue;
+                }
+                Err(error) => {
+                    self.stop_following(database, &error).await;
+                    follower = None;
+                    ASLEEP
+                }
+            };
+            let _ = timeout(wait, database.wake.notified()).await;
+        }
+    }
+
+    /// Applies one batch where there is something to follow; how long to wait then.
+    async fn follow_once(
+        &self,
+        database: &Database,
+        follower: &mut Option<Follower>,
+    ) -> Result<Duration> {
+        let name = &database.config.name;
+        if self.store.database(name).await?.phase != Phase::Following {
+            *follower = None;
+            return Ok(ASLEEP);
+        }
+        let _gate = database.gate.lock().await;
+        // An operation may have held the gate.
+        if self.store.database(name).await?.phase != Phase::Following {
+            return Ok(Duration::ZERO);
+        }
+        let follower = match follower {
+            Some(follower) => follower,
+            None => {
+                // The target's record may be another server's by now.
+                let found = match recorded::following(database).await {
+                    Err(error) if error.reason() == Reason::LeaseHeld => return Ok(ASLEEP),
+                    found => found?,
+                };
+                follower.insert(found.follower(database)?.waiting(LOCK_WAIT))
+            }
+        };
+        if follower.is_idle().await? {
+            return Ok(IDLE);
+        }
+        let drained = follower.drain(Extent::All).await?;
+        Ok(if drained.changes == 0 { IDLE } else { BUSY })
+    }
+
+    /// What stands in the way needs a person: the source is open and nothing is carried over.
+    async fn stop_following(&self, database: &Database, error: &Error) {
+        let name = &database.config.name;
+        tracing::error!(database = name, %error, "following has stopped");
+        if error.reason() == Reason::LeaseHeld || error.reason() == Reason::NotFollowing {
+            return;
+        }
+        database.standing.set_waits_for(None);
+        let found = stands_in_the_way(Severity::Blocker, finding::FOLLOWING_STOPPED, error);
+        if let Err(error) = self.store.halt(name, &found).await {
+            tracing::error!(database = name, %error, "the halt could not be recorded");
+        }
+    }
+
+    async fn hold_leases(&self, database: &Database, operations: &Operations) {
+        let mut ticks = interval(database.target().holder().lease / RENEWALS);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.hold_lease(database, operations).await {
+                tracing::debug!(database = database.config.name, %error, "the lease is unknown");
+            }
+        }
+    }
+
+    async fn hold_lease(&self, database: &Database, operations: &Operations) -> Result<()> {
+        let (target, name) = (database.target(), &database.config.name);
+        match target.tenure(name).await? {
+            Tenure::Nobody => {
+                database.standing.set_coordinator("");
+                self.forget(database).await?;
+            }
+            Tenure::Ours => {
+                database.standing.set_coordinator(&target.holder().name);
+                self.take_up(database, operations).await?;
+            }
+            Tenure::Other { name: holder, phase } => {
+                database.standing.set_coordinator(holder);
+                self.show(name, &phase).await?;
+            }
+            Tenure::Abandoned => {
+                if let Some(control) = target.take_over(name).await? {
+                    tracing::warn!(
+                        database = name,
+                        migration = control.migration,
+                        "the server that coordinated the migration is gone: taken over"
+                    );
+                    database.standing.set_coordinator(&target.holder().name);
+                    self.adopt(database, operations, &control).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what another server keeps in sync.
+    async fn show(&self, name: &str, phase: &str) -> Result<()> {
+        let record = self.store.database(name).await?;
+        let phase = match Phase::from_word(phase) {
+            Some(Phase::Following) => Phase::Following,
+            _ => Phase::Idle,
+        };
+        if record.active == Engine::Postgres || record.phase == phase {
+            return Ok(());
+        }
+        self.store.set_database(name, DatabaseRecord { phase, ..record }).await
+    }
+
+    /// Another server has ended what this one showed: nothing of it is left.
+    async fn forget(&self, database: &Database) -> Result<()> {
+        let name = &database.config.name;
+        let record = self.store.database(name).await?;
+        if record.phase != Phase::Following || marked::marked(&database.source).await?.is_some() {
+            return Ok(());
+        }
+        self.store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await
+    }
+
+    /// Goes on with what this server had taken over when it was stopped.
+    async fn take_up(&self, database: &Database, operations: &Operations) -> Result<()> {
+        let name = &database.config.name;
+        let record = self.store.database(name).await?;
+        if record.active == Engine::Postgres {
+            return Ok(());
+        }
+        if record.phase == Phase::Following {
+            return finish_switch(database, operations).await;
+        }
+        if record.phase != Phase::Idle {
+            return Ok(());
+        }
+        let Some(control) = database.target().read_control(name).await? else { return Ok(()) };
+        let known = self.store.operation(&control.migration).await?;
+        let lost = |known: Operation| {
+            known.error.is_some_and(|error| error.reason == Reason::LeaseHeld.as_str())
+        };
+        if control.active != Engine::Sqlite.word() || !known.is_none_or(lost) {
+            return Ok(());
+        }
+        self.adopt(database, operations, &control).await
+    }
+
+    /// Goes on where the other server stopped. What it made is recorded step by step, so that all
+    /// phases can be gone through again.
+    async fn adopt(
+        &self,
+        database: &Database,
+        operations: &Operations,
+        control: &Control,
+    ) -> Result<()> {
+        let name = &database.config.name;
+        let recorded = Recorded::parse(control)?;
+        let record = self.store.database(name).await?;
+        if control.phase == Phase::Following.word() {
+            let following = DatabaseRecord { phase: Phase::Following, ..record };
+            self.store.set_database(name, following).await?;
+            database.wake.notify_one();
+            return finish_switch(database, operations).await;
+        }
+        let journal = recorded.journal_after(control).to_json()?;
+        let request = Request::Migrate(Box::new(recorded.request));
+        operations.adopt(&recorded.migration, request, journal).await
+    }
+}
+
+/// An engine is away, or lacks space: what is in the log waits there until it is back.
+fn passes(error: &Error) -> bool {
+    let cancelled = error.kind() == Kind::Cancelled;
+    cancelled || matches!(error.kind(), Kind::Unavailable | Kind::Exhausted)
+}
+
+/// Waits, and goes on telling how far the target is behind.
+async fn pause(database: &Database, follower: Option<&Follower>, wait: Duration) {
+    let until = Instant::now() + wait;
+    loop {
+        if let Some(follower) = follower
+            && let Err(error) = follower.observe().await
+        {
+            tracing::debug!(database = database.config.name, %error, "the lag is unknown");
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || timeout(left.min(OBSERVE), database.wake.notified()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// An error as a finding.
+pub(super) fn stands_in_the_way(severity: Severity, code: &'static str, error: &Error) -> Finding {
+    finding::finding(severity, code, Place::database(), error.to_string(), error.hint_text())
+}
+
+/// A pair that is followed and whose source is fenced has no open engine: a server ended in the
+/// middle of a switch, which is made or given up in good order.
+async fn finish_switch(database: &Database, operations: &Operations) -> Result<()> {
+    let mark = marked::marked(&database.source).await?;
+    if mark.is_none_or(|mark| mark.fenced.is_none()) {
+        return Ok(());
+    }
+    let name = database.config.name.clone();
+    let switch = CutoverRequest { database: name, ..CutoverRequest::default() };
+    match operations.start(Request::Cutover(switch)).await {
+        // The switch itself, most likely.
+        Err(error) if error.reason() == Reason::OperationRunning => Ok(()),
+        started => started.map(drop),
+    }
+}

@@ -1,0 +1,120 @@
+//! A migration as PostgreSQL records it: what a server needs that did not begin it.
+
+use switchback_proto::{
+    v1::{MigrateRequest, OperationError, Phase, Plan},
+    words::Word,
+};
+
+use super::{build::Context, following::Follower, journal::Journal};
+use crate::{
+    db::{
+        Database,
+        target::{Control, held},
+    },
+    dialect::schema::SourceSchema,
+    error::{Error, Reason, Result},
+    operations::EventLog,
+};
+
+/// A migration that has not been cut over.
+pub(super) struct Recorded {
+    /// Its id.
+    pub(super) migration: String,
+    pub(super) request: MigrateRequest,
+    plan: Plan,
+    schema: SourceSchema,
+}
+
+impl Recorded {
+    /// Reads the record.
+    pub(super) fn parse(control: &Control) -> Result<Self> {
+        Ok(Self {
+            migration: control.migration.clone(),
+            request: parse(&control.request)?,
+            plan: parse(&control.plan)?,
+            schema: parse(&control.source_schema)?,
+        })
+    }
+
+    /// The plan.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The resume record of a coordinator that begins in `phase`.
+    pub(super) fn journal(&self, phase: Phase) -> Journal {
+        let mut journal = Journal::default();
+        journal.set_phase(phase);
+        journal.plan = Some(self.plan.clone());
+        journal.schema = Some(self.schema.clone());
+        journal
+    }
+
+    /// The resume record for a server that takes over.
+    pub(super) fn journal_after(&self, control: &Control) -> Journal {
+        // An attempt is the last thing before the switch; whoever gives up says so first.
+        let phase = match (control.phase.as_str(), control.decision.as_str()) {
+            ("aborting", _) => Phase::Aborting,
+            (_, "none") => Phase::Installing,
+            _ => Phase::Following,
+        };
+        let mut journal = self.journal(phase);
+        if phase == Phase::Aborting {
+            journal.failure = Some(OperationError {
+                reason: Reason::Cancelled.as_str().into(),
+                message: "the server that was gone had begun to undo the migration".into(),
+                hint: "its log says why".into(),
+            });
+        }
+        journal
+    }
+
+    /// What carries its changes over.
+    pub(super) fn follower(&self, database: &Database) -> Result<Follower> {
+        let target = database.target();
+        let (log, halt) = (EventLog::none(), tokio_util::sync::CancellationToken::new());
+        let context = Context {
+            id: &self.migration,
+            database,
+            target: &target,
+            request: &self.request,
+            log: &log,
+            halt: &halt,
+        };
+        Follower::new(&context, &self.journal(Phase::Following))
+    }
+}
+
+/// Reads what the target records as JSON.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| {
+        Error::new(Reason::TargetInUse, "the migration recorded in the target cannot be read")
+            .hint("it was written by another version of the server: use that version")
+            .caused_by(error)
+    })
+}
+
+/// The migration of a database that this server keeps in sync.
+pub(super) async fn following(database: &Database) -> Result<Recorded> {
+    let target = database.target();
+    let name = &database.config.name;
+    let control = target.read_control(name).await?;
+    let control = control.ok_or_else(|| {
+        Error::new(Reason::NotFollowing, format!("no migration of {name} is in `following`"))
+            .hint("begin one: `switchback migrate --manual-cutover`")
+    })?;
+    if control.active == "postgres" {
+        return Err(super::activation::already(name));
+    }
+    if control.holder != target.holder().id {
+        return Err(held(&control));
+    }
+    if control.phase != Phase::Following.word() {
+        return Err(Error::new(
+            Reason::NotFollowing,
+            format!("the migration of {name} is in `{}`", control.phase),
+        )
+        .hint("`switchback status` shows where it is; wait for `following`, or abort it"));
+    }
+    Recorded::parse(&control)
+}

@@ -1,0 +1,233 @@
+//! The server dies before and after each commit, beside writers that never stop, and the migration
+//! ends well: nothing that an engine acknowledged is lost, and one engine is open at most.
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use switchback_proto::v1::Plan;
+use switchback_tests::{
+    cli::Run,
+    content,
+    rig::Rig,
+    workload::{Launch, Load, Writers},
+};
+use tokio_postgres::Client;
+
+use crate::{
+    round,
+    writing::{
+        Looks, WRITERS, assert_no_split, follow, following, make, on_postgres, on_sqlite,
+        sqlite_is_open, staying,
+    },
+};
+
+/// Enough that every table has rows to copy.
+const ROWS: u32 = 40;
+
+/// Deaths in a migration that switches by itself, in the order in which they come.
+const MIGRATING: [&str; 16] = [
+    "install.before",
+    "install.after",
+    "chunk.before:3",
+    "chunk.after:3",
+    "drain.before",
+    "drain.after:2",
+    "trim.before:2",
+    "trim.after",
+    "attempt.before",
+    "attempt.after",
+    "fence.before",
+    "fence.after",
+    "decide.before",
+    "decide.after",
+    "record.before",
+    "record.after",
+];
+
+/// Deaths while an attempt is given up, first one that has not fenced SQLite yet, then, from
+/// `fence.after` on, one that has.
+const GIVING_UP: [&str; 7] = [
+    "retreat.before",
+    "retreat.after",
+    "fence.after",
+    "retreat.before",
+    "retreat.after",
+    "unfence.before",
+    "unfence.after",
+];
+
+/// Deaths while a migration is undone.
+const UNDOING: [&str; 7] = [
+    "abort.before",
+    "abort.after",
+    "leave.before",
+    "leave.after",
+    "clean.before",
+    "clean.after",
+    "clean.before",
+];
+
+/// A pair beside writers.
+struct Beside {
+    rig: Rig,
+    plan: Plan,
+    writers: Writers,
+    looks: Looks,
+}
+
+impl Beside {
+    async fn start() -> Self {
+        let rig = Rig::of(|connection| make(connection, "wal", ROWS)).await;
+        let plan = round::planned(&rig, &[]).await;
+        let load = Load { rows: ROWS, rate: 20, ..staying() };
+        let mut writers = Writers::start(WRITERS, load, Launch::on_file(&rig.source));
+        writers.until_ok(3).await;
+        let looks = Looks::start(&rig);
+        Self { rig, plan, writers, looks }
+    }
+
+    /// Starts the server again, which is to die at a point; nowhere without a name.
+    async fn launch(&mut self, point: &str) {
+        self.rig.server.set("SWITCHBACK_FAILPOINT", point);
+        self.rig.server.launch().await;
+    }
+
+    async fn relaunch(&mut self, point: &str) {
+        self.rig.server.kill9().await;
+        self.launch(point).await;
+    }
+
+    /// Starts an operation, waits for the server's death, and gives the operation's id.
+    async fn dies(&mut self, arguments: &[&str]) -> String {
+        let mut run = self.rig.start(arguments);
+        let started = run.find(|event| event["event"] == "started").await;
+        let status = self.rig.server.ended().await;
+        self.died(status, arguments[0]).await;
+        started["operation_id"].as_str().expect("an id").into()
+    }
+
+    /// Starts the server, which goes on with the operation and dies at a point.
+    async fn dies_again(&mut self, point: &str) {
+        self.rig.server.set("SWITCHBACK_FAILPOINT", point);
+        let status = self.rig.server.launch_to_end().await;
+        self.died(status, point).await;
+    }
+
+    async fn died(&mut self, status: ExitStatus, point: &str) {
+        // SIGABRT: it did not end for another reason.
+        assert_eq!(status.signal(), Some(6), "{point}: {}", self.rig.server.logs());
+        assert_no_split(&self.rig, &self.writers).await;
+    }
+
+    /// Keeps PostgreSQL's tables from being opened, as an application's transaction would, until it is
+    /// dropped; what only writes to them goes on.
+    async fn lock(&self) -> Client {
+        let client = self.rig.target().await;
+        client
+            .batch_execute("BEGIN; LOCK TABLE ledger IN ROW EXCLUSIVE MODE")
+            .await
+            .expect("a lock");
+        client
+    }
+
+    /// Where SQLite is open, its writers go on.
+    async fn writers_are_served(&mut self) {
+        if sqlite_is_open(&self.rig.source) {
+            self.writers.until_ok(2).await;
+        }
+    }
+
+    async fn watched(&self, operation: &str) -> Run {
+        self.rig.cli(&["operations", "watch", operation]).await
+    }
+
+    /// The switch is made: the writers go along, and both engines are judged.
+    async fn switched(self) {
+        let Self { rig, plan, mut writers, looks } = self;
+        follow(&rig, &mut writers, &plan).await;
+        writers.stop().await;
+        on_postgres(&rig, &writers).await;
+        assert!(looks.end().await > 0);
+        rig.finish().await;
+    }
+}
+
+/// Every third of the points is met by one migration, which goes on after each death.
+#[tokio::test]
+async fn a_death_at_any_commit_of_a_migration_loses_nothing() {
+    tokio::join!(migrating(0), migrating(1), migrating(2));
+}
+
+async fn migrating(third: usize) {
+    let mut beside = Beside::start().await;
+    let mut operation = None;
+    for point in MIGRATING.iter().skip(third).step_by(3) {
+        match &operation {
+            None => {
+                beside.relaunch(point).await;
+                operation = Some(beside.dies(&["migrate"]).await);
+            }
+            Some(_) => {
+                beside.dies_again(point).await;
+            }
+        }
+        beside.writers_are_served().await;
+    }
+    beside.launch("").await;
+    beside.watched(&operation.expect("an operation")).await.expect(0);
+    beside.switched().await;
+}
+
+#[tokio::test]
+async fn a_death_while_an_attempt_is_given_up_loses_nothing() {
+    let mut beside = Beside::start().await;
+    following(&beside.rig).await.finish().await.expect(0);
+    beside.relaunch(GIVING_UP[0]).await;
+    let mut lock = Some(beside.lock().await);
+    let operation = beside.dies(&["cutover", "--deadline", "1500ms"]).await;
+    for point in &GIVING_UP[1..] {
+        if *point == "fence.after" {
+            lock = None;
+        }
+        beside.dies_again(point).await;
+        if lock.is_none() {
+            lock = Some(beside.lock().await);
+        }
+        let fenced = ["fence.after", "unfence.before"].contains(point);
+        assert!(!fenced || !sqlite_is_open(&beside.rig.source), "{point}");
+        beside.writers_are_served().await;
+    }
+    assert!(sqlite_is_open(&beside.rig.source));
+    drop(lock);
+    beside.launch("").await;
+    let watched = beside.watched(&operation).await;
+    if watched.code != 0 {
+        watched.refused(5, "CUTOVER_FAILED");
+        beside.rig.cli(&["cutover"]).await.expect(0);
+    }
+    beside.switched().await;
+}
+
+#[tokio::test]
+async fn a_death_while_a_migration_is_undone_loses_nothing() {
+    let mut beside = Beside::start().await;
+    let before = content::schema(&beside.rig.source);
+    following(&beside.rig).await.finish().await.expect(0);
+    beside.relaunch(UNDOING[0]).await;
+    let operation = beside.dies(&["abort"]).await;
+    for point in &UNDOING[1..] {
+        beside.dies_again(point).await;
+        beside.writers_are_served().await;
+    }
+    beside.launch("").await;
+    beside.watched(&operation).await.expect(0);
+    beside.writers_are_served().await;
+    let Beside { rig, mut writers, looks, .. } = beside;
+    looks.end().await;
+    assert_eq!(content::schema(&rig.source), before);
+    rig.assert_target_empty().await;
+    assert_eq!(rig.cli(&["status"]).await.events[0]["phase"], "idle");
+    writers.stop().await;
+    let report = on_sqlite(&rig, &writers).await;
+    assert_eq!((report.failed, report.unknown), (0, 0), "{report}");
+    rig.finish().await;
+}

@@ -1,0 +1,105 @@
+//! PostgreSQL crashes in every phase of a migration, beside writers that never stop.
+
+use switchback_tests::{
+    cluster::{Cluster, Profile},
+    content,
+    fixtures::damage,
+    rig::{Rig, directory},
+    server::Server,
+    workload::{Launch, Load, Writers},
+};
+
+use crate::{
+    round,
+    writing::{
+        ROWS, WRITERS, assert_no_split, follow, following, make, on_postgres, on_sqlite, rig,
+        staying,
+    },
+};
+
+/// Each once, in the order in which they come.
+const PHASES: [&str; 6] =
+    ["installing", "copying", "indexing", "validating", "following", "cutting_over"];
+
+/// A pair in a cluster of its own, and writers of the file.
+async fn beside(cluster: &Cluster) -> (Rig, Writers) {
+    let place = directory();
+    let source = place.path().join("source.db");
+    let connection = rusqlite::Connection::open(&source).expect("a file");
+    make(&connection, "wal", ROWS);
+    damage::big(&connection, 20_000);
+    let database = cluster.database().await;
+    let server = Server::start(&source, &database.url).await;
+    let rig = Rig { server, database, source, directory: place };
+    let load = Load { rate: 20, ..staying() };
+    let mut writers = Writers::start(WRITERS, load, Launch::on_file(&rig.source));
+    writers.until_ok(3).await;
+    (rig, writers)
+}
+
+#[tokio::test]
+async fn a_crash_of_postgres_in_any_phase_loses_nothing() {
+    let cluster = Cluster::start(Profile::Fast).expect("a cluster");
+    let (rig, mut writers) = beside(&cluster).await;
+    let plan = round::planned(&rig, &[]).await;
+    let mut run = rig.start(&["migrate"]);
+    for phase in PHASES {
+        run.find(|event| event["event"] == "phase" && event["phase"] == phase).await;
+        cluster.stop_immediate();
+        cluster.start_again();
+        assert_no_split(&rig, &writers).await;
+    }
+    run.finish().await.expect(0);
+    follow(&rig, &mut writers, &plan).await;
+    writers.stop().await;
+    let report = on_postgres(&rig, &writers).await;
+    assert_eq!(report.unknown, 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_crash_of_postgres_while_a_pair_is_followed_loses_nothing() {
+    let cluster = Cluster::start(Profile::Fast).expect("a cluster");
+    let (rig, mut writers) = beside(&cluster).await;
+    following(&rig).await.finish().await.expect(0);
+    for _ in 0..3 {
+        writers.until_ok(5).await;
+        cluster.stop_immediate();
+        writers.until_ok(5).await;
+        cluster.start_again();
+    }
+    rig.cli(&["validate"]).await.expect(0);
+    let abort = rig.start(&["abort"]);
+    cluster.stop_immediate();
+    cluster.start_again();
+    let abort = abort.finish().await;
+    // The one that it found PostgreSQL away in says so; the next one ends it.
+    if abort.code != 0 {
+        assert_eq!(abort.reason(), "TARGET_UNREACHABLE", "{}", abort.stderr);
+        rig.cli(&["abort"]).await.expect(0);
+    }
+    rig.assert_target_empty().await;
+    writers.until_ok(5).await;
+    writers.stop().await;
+    let report = on_sqlite(&rig, &writers).await;
+    assert_eq!((report.failed, report.unknown), (0, 0), "{report}");
+}
+
+/// Somebody has removed what PostgreSQL records: the source is released by an abort.
+#[tokio::test]
+async fn a_source_whose_record_is_gone_is_released() {
+    let rig = rig("wal").await;
+    let before = content::schema(&rig.source);
+    following(&rig).await.finish().await.expect(0);
+    let tables = "SELECT string_agg(format('DROP TABLE public.%I CASCADE', relname), '; ') \
+                  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'";
+    let target = rig.target().await;
+    let drop_tables: String = target.query_one(tables, &[]).await.expect("the tables").get(0);
+    target.batch_execute(&drop_tables).await.expect("the tables go");
+    target.batch_execute("DROP SCHEMA switchback CASCADE").await.expect("the record goes");
+    rig.cli(&["migrate"]).await.refused(5, "SOURCE_FENCED");
+    rig.cli(&["abort"]).await.expect(0);
+    assert_eq!(content::schema(&rig.source), before);
+    rig.cli(&["abort"]).await.refused(5, "NOT_MIGRATED");
+    rig.cli(&["migrate"]).await.expect(0);
+    rig.finish().await;
+}
