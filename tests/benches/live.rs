@@ -95,7 +95,14 @@ async fn pauses(cluster: &Cluster, large: &Path, switches: u64) -> Value {
         fs::copy(large, &source).expect("a copy");
         let database = cluster.database().await;
         let server = Server::start(&source, &database.url).await;
-        let load = Load { seed: switch, rows: OWN_ROWS, rate: RATE, size: 1, ..Load::default() };
+        let load = Load {
+            seed: switch,
+            rows: OWN_ROWS,
+            rate: RATE,
+            size: 1,
+            stay: true,
+            ..Load::default()
+        };
         let mut writers = Writers::start(WRITERS, load, Launch::on_file(&source));
         writers.until_ok(50).await;
         let watching = LogWatch::start(&source);
@@ -107,7 +114,7 @@ async fn pauses(cluster: &Cluster, large: &Path, switches: u64) -> Value {
         let pause = run.report()["cutover"]["write_pause_ms"].as_f64().expect("a pause");
         eprintln!("switch {switch}: {pause:.1} ms");
         pauses.push(pause);
-        writers.ended().await;
+        writers.stop().await;
         let side = oracle::Side::Sqlite(&source);
         lost += oracle::check_at_switch(writers.journals(), side, 1).await.violations.len();
         drop(server);
