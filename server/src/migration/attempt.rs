@@ -21,6 +21,9 @@ use crate::{
     task::blocking,
 };
 
+/// How long a rehearsal waits for PostgreSQL's locks: long enough for autovacuum to give way.
+const LOCK_TRY: Duration = Duration::from_secs(2);
+
 /// Between two tries for PostgreSQL's locks, of which each waits a little itself.
 pub(super) const AGAIN: Duration = Duration::from_millis(50);
 
@@ -103,8 +106,7 @@ impl Switch<'_> {
 
     async fn prepare(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
         let attempt = Attempt { plan, migration: self.context.id, number: self.number };
-        let seconds = self.limit.left().as_secs() + 1;
-        self.context.target.prepare_decision(transaction, attempt, seconds).await
+        self.context.target.prepare_decision(transaction, attempt, self.limit.left()).await
     }
 
     fn is_final(&self, error: &Error) -> bool {
@@ -196,7 +198,11 @@ pub(super) async fn rehearse(follower: &Follower, plan: &Plan, wait: Duration) -
     let mut client = follower.target.postgres().get().await?;
     let transaction = client.transaction().await.map_err(failed)?;
     let limit = Limit { began: Instant::now(), deadline: wait };
-    follower.target.lock_tables(&transaction, plan).await.map_err(|error| late(limit, &error))?;
+    follower
+        .target
+        .lock_tables(&transaction, plan, LOCK_TRY)
+        .await
+        .map_err(|error| late(limit, &error))?;
     let (source, schema) = (follower.source.clone(), follower.schema.clone());
     let held = blocking(move || {
         let connection = source.open()?;

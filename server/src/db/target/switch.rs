@@ -1,5 +1,7 @@
 //! The switch as PostgreSQL records it: attempts, the fence, and the one commit that decides.
 
+use std::time::Duration;
+
 use switchback_proto::v1::Plan;
 use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 
@@ -13,9 +15,10 @@ use crate::{
 /// Name of the fence's trigger on each table.
 const FENCE: &str = "switchback_fence";
 
-/// Longest wait for a lock at a time: below PostgreSQL's deadlock_timeout of 1 s, so that whoever
-/// else waits is let through at once.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '50ms'";
+/// Longest wait for a table's lock at a time: autovacuum, which a table that was just loaded draws,
+/// gives way to whoever has waited for PostgreSQL's deadlock_timeout of 1 s. Nobody is held up
+/// meanwhile: writers are refused, and readers are not in the way.
+const LOCK_WAIT: Duration = Duration::from_millis(1500);
 
 /// Puts the fence on a table, in the transaction that makes it.
 pub(crate) async fn fence(client: &impl GenericClient, schema: &str, table: &str) -> Result<()> {
@@ -68,17 +71,18 @@ impl Target {
 
     /// Flips the record and takes the fence off, in a transaction whose commit makes PostgreSQL
     /// the active engine. It holds the record and the tables from here on; what the transaction
-    /// still does may take `seconds`.
+    /// still does may take as long as is `left`.
     pub(crate) async fn prepare_decision(
         &self,
         transaction: &Transaction<'_>,
         attempt: Attempt<'_>,
-        seconds: u64,
+        left: Duration,
     ) -> Result<()> {
         let Attempt { plan, migration, number } = attempt;
+        let seconds = left.as_secs() + 1;
         // A stale coordinator that was stopped in the middle does not keep the tables locked.
         let settings = format!(
-            "{LOCK_TIMEOUT}; SET LOCAL statement_timeout = '{seconds}s'; \
+            "SET LOCAL statement_timeout = '{seconds}s'; \
              SET LOCAL idle_in_transaction_session_timeout = '{}s'",
             seconds + 5
         );
@@ -92,7 +96,7 @@ impl Target {
         if transaction.execute(sql, &values).await.map_err(failed)? == 0 {
             return Err(self.refused(transaction, &plan.database, migration).await);
         }
-        self.lock_tables(transaction, plan).await?;
+        self.lock_tables(transaction, plan, left).await?;
         let tables = tables(plan);
         let open: Vec<String> = tables
             .iter()
@@ -101,19 +105,23 @@ impl Target {
         transaction.batch_execute(&open.join("; ")).await.map_err(failed)
     }
 
-    /// Locks every table, each in the same order whoever does it, or fails within a moment.
+    /// Locks every table, each in the same order whoever does it, or fails within the time that is `left`.
     pub(crate) async fn lock_tables(
         &self,
         transaction: &Transaction<'_>,
         plan: &Plan,
+        left: Duration,
     ) -> Result<()> {
         let tables = tables(plan);
         if tables.is_empty() {
             return Ok(());
         }
+        let wait = left.min(LOCK_WAIT).as_millis().max(50);
         // What disabling a trigger takes: it lets readers through; dropping one would wait for them.
         let names = tables.join(", ");
-        let lock = format!("{LOCK_TIMEOUT}; LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE");
+        let lock = format!(
+            "SET LOCAL lock_timeout = '{wait}ms'; LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"
+        );
         transaction.batch_execute(&lock).await.map_err(failed)
     }
 
