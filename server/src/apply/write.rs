@@ -1,18 +1,14 @@
 //! Writing a batch in a transaction of the target: all deletes first, then the current rows.
 
 use std::{
-    error::Error as StdError,
     io::{BufReader, Read},
     pin::pin,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::SinkExt;
 use tempfile::SpooledTempFile;
-use tokio_postgres::{
-    Transaction,
-    types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked},
-};
+use tokio_postgres::{Transaction, types::ToSql};
 
 use super::{
     batch::{Batch, TableBatch},
@@ -21,12 +17,15 @@ use super::{
 };
 use crate::{
     copy::encode::{HEADER, TRAILER},
-    db::{postgres::failed, target::write_rejects},
+    db::{field_array::FieldArray, postgres::failed, target::write_rejects},
     error::Result,
 };
 
-/// Keys deleted by one statement: some MiB of arrays, few scans where there is no index yet.
+/// Keys deleted by one statement: enough for few scans where there is no index yet.
 const KEYS_A_DELETE: usize = 50_000;
+
+/// Bytes of their arrays: keys may be long.
+const BYTES_A_DELETE: usize = 4 << 20;
 
 /// Bytes handed to the connection at a time.
 const PIECE: usize = 256 << 10;
@@ -131,56 +130,21 @@ impl<'a> Pieces<'a> {
         Ok(Self { from: spool.read()?, width, left })
     }
 
-    fn next(&mut self) -> Result<Option<Vec<RawArray>>> {
+    fn next(&mut self) -> Result<Option<Vec<FieldArray>>> {
         if self.left == 0 {
             return Ok(None);
         }
-        let mut arrays: Vec<RawArray> = (0..self.width).map(|_| RawArray::default()).collect();
-        let mut keys = 0;
-        while keys < KEYS_A_DELETE && self.left > 0 {
+        let mut arrays: Vec<FieldArray> = (0..self.width).map(|_| FieldArray::default()).collect();
+        let (mut keys, mut bytes) = (0, 0);
+        while keys < KEYS_A_DELETE && bytes < BYTES_A_DELETE && self.left > 0 {
             for array in &mut arrays {
                 read_field(&mut self.from, &mut array.fields)?;
-                array.length += 1;
+                array.count += 1;
             }
             keys += 1;
+            bytes = arrays.iter().map(|array| array.fields.len()).sum();
             self.left -= 1;
         }
         Ok(Some(arrays))
     }
-}
-
-/// An array of encoded fields, in PostgreSQL's binary form (`array_send`).
-#[derive(Debug, Default)]
-struct RawArray {
-    /// Each with its length in front.
-    fields: Vec<u8>,
-    length: i32,
-}
-
-impl ToSql for RawArray {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut BytesMut,
-    ) -> std::result::Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        let Kind::Array(element) = ty.kind() else { return Err("not an array".into()) };
-        // One dimension, no NULLs, the element's type, its length, and where it begins.
-        out.put_i32(1);
-        out.put_i32(0);
-        out.put_u32(element.oid());
-        out.put_i32(self.length);
-        out.put_i32(1);
-        out.put_slice(&self.fields);
-        Ok(IsNull::No)
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        matches!(ty.kind(), Kind::Array(_))
-    }
-
-    fn encode_format(&self, _ty: &Type) -> Format {
-        Format::Binary
-    }
-
-    to_sql_checked!();
 }

@@ -1,6 +1,7 @@
 //! Connections to both engines, and the control database.
 
 pub mod control;
+pub(crate) mod field_array;
 pub mod lag;
 pub mod postgres;
 mod set;

@@ -21,9 +21,6 @@ use crate::{
     task::blocking,
 };
 
-/// How long a rehearsal waits for PostgreSQL's locks: long enough for autovacuum to give way.
-const LOCK_TRY: Duration = Duration::from_secs(2);
-
 /// Between two tries for PostgreSQL's locks, of which each waits a little itself.
 pub(super) const AGAIN: Duration = Duration::from_millis(50);
 
@@ -118,7 +115,8 @@ impl Switch<'_> {
     async fn hold(&self, since: FollowPosition) -> Result<Held> {
         let (source, tables) = (self.follower.source.clone(), self.follower.tables.clone());
         let (schema, scratch) = (self.follower.schema.clone(), self.follower.scratch.clone());
-        let (limit, fenced) = (self.limit, self.fenced);
+        let (limit, id) = (self.limit, self.context.id.clone());
+        let fenced = self.fenced.then_some(self.number);
         blocking(move || {
             let connection = source.open()?;
             let explain = |error| source.explain(error);
@@ -129,9 +127,9 @@ impl Switch<'_> {
                 }
             })?;
             let held = Instant::now();
-            let is_fenced =
-                mark::read(&connection).map_err(explain)?.is_some_and(|mark| mark.fenced.is_some());
-            if is_fenced != fenced {
+            // The records were read before the lock was taken.
+            let mark = mark::read(&connection).map_err(explain)?;
+            if mark.is_none_or(|mark| mark.migration != id || mark.fenced != fenced) {
                 return Err(given_up());
             }
             let source_of = (&connection, &source);
@@ -200,7 +198,7 @@ pub(super) async fn rehearse(follower: &Follower, plan: &Plan, wait: Duration) -
     let limit = Limit { began: Instant::now(), deadline: wait };
     follower
         .target
-        .lock_tables(&transaction, plan, LOCK_TRY)
+        .lock_tables(&transaction, plan, wait)
         .await
         .map_err(|error| late(limit, &error))?;
     let (source, schema) = (follower.source.clone(), follower.schema.clone());

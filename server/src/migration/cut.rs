@@ -20,8 +20,9 @@ use crate::{
     operations::{Outcome, Report, Run},
 };
 
-/// How long a dry run tries for the locks that the switch will need.
-const TRY: Duration = Duration::from_secs(1);
+/// How long a dry run tries for each lock that the switch will need: longer than autovacuum takes
+/// to give way.
+const TRY: Duration = Duration::from_secs(2);
 
 /// Makes PostgreSQL the active engine of a database whose migration is in following.
 pub(super) async fn run(

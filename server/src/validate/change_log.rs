@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::{differences::Key, held::Wanted};
 use crate::{
+    capture::log,
     copy::key,
     db::source::{SourceFile, value},
     dialect::{
@@ -129,9 +130,7 @@ impl LogKeys {
 /// The entry that was applied last stays in the log. A log without it is another one, and says
 /// nothing about what changed since.
 pub(super) fn check_anchor(connection: &Connection, file: &SourceFile, applied: i64) -> Result<()> {
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM main.{} WHERE seq = ?1)", quote(LOG));
-    let found = connection.query_row(&sql, [applied], |row| row.get(0));
-    if found.map_err(|error| file.explain(error))? {
+    if log::has(connection, applied).map_err(|error| file.explain(error))? {
         return Ok(());
     }
     Err(Error::new(Reason::SourceChanged, "the change log lost what was applied from it last")

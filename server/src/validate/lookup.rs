@@ -3,15 +3,11 @@
 
 use std::{error::Error as StdError, pin::pin};
 
-use bytes::{BufMut, BytesMut};
 use futures_util::StreamExt;
-use rusqlite::{
-    Connection, params_from_iter,
-    types::{ToSqlOutput, ValueRef},
-};
+use rusqlite::{Connection, params_from_iter};
 use tokio_postgres::{
     Row,
-    types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked},
+    types::{FromSql, Type},
 };
 
 use super::{
@@ -21,8 +17,9 @@ use super::{
     tuple::{Tuple, TupleSink},
 };
 use crate::{
-    copy::tagged,
+    copy::{reader::Bound, tagged},
     db::{
+        field_array::FieldArray,
         postgres::{Postgres, failed},
         source::{SourceFile, value},
     },
@@ -30,7 +27,7 @@ use crate::{
         ident,
         schema::{IndexKey, IndexOrigin, RowAddress, Table},
         sqlite::quote,
-        value::{OwnedValue, Value},
+        value::Value,
     },
     error::{Error, Reason, Result},
 };
@@ -169,7 +166,7 @@ impl Lookup {
         sink: &mut impl TupleSink,
     ) -> Result<()> {
         let client = postgres.get().await?;
-        let arrays = KeyArray::all(work.key.len(), entries);
+        let arrays = key_arrays(work.key.len(), entries);
         let mut rows = pin!(client.query_raw(&self.target, arrays).await.map_err(failed)?);
         let (mut tuple, mut ends) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next().await {
@@ -240,68 +237,20 @@ impl<'a> FromSql<'a> for Field<'a> {
     }
 }
 
-/// One column of several keys, in PostgreSQL's binary form of an array of whatever type it is.
-#[derive(Debug)]
-struct KeyArray {
-    count: i32,
-    /// The fields, each with its length in front.
-    fields: Vec<u8>,
-}
-
-impl KeyArray {
-    /// An array for each of so many columns.
-    fn all(columns: usize, entries: &[Entry]) -> Vec<Self> {
-        let mut arrays: Vec<Self> =
-            (0..columns).map(|_| Self { count: 0, fields: Vec::new() }).collect();
-        for mut bytes in entries.iter().filter_map(|entry| entry.row.as_deref()) {
-            for array in &mut arrays {
-                let length = bytes.first_chunk().map_or(-1, |length| i32::from_be_bytes(*length));
-                let end = 4 + usize::try_from(length).unwrap_or(0);
-                let (field, rest) = bytes.split_at(end.min(bytes.len()));
-                array.fields.extend_from_slice(field);
-                array.count += 1;
-                bytes = rest;
-            }
+/// The keys of these entries, as an array for each of so many columns.
+fn key_arrays(columns: usize, entries: &[Entry]) -> Vec<FieldArray> {
+    let mut arrays: Vec<FieldArray> = (0..columns).map(|_| FieldArray::default()).collect();
+    for mut bytes in entries.iter().filter_map(|entry| entry.row.as_deref()) {
+        for array in &mut arrays {
+            let length = bytes.first_chunk().map_or(-1, |length| i32::from_be_bytes(*length));
+            let end = 4 + usize::try_from(length).unwrap_or(0);
+            let (field, rest) = bytes.split_at(end.min(bytes.len()));
+            array.fields.extend_from_slice(field);
+            array.count += 1;
+            bytes = rest;
         }
-        arrays
     }
-}
-
-impl ToSql for KeyArray {
-    fn to_sql(
-        &self,
-        of: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        let Kind::Array(element) = of.kind() else { return Err("not an array".into()) };
-        out.put_i32(1);
-        out.put_i32(0);
-        out.put_u32(element.oid());
-        out.put_i32(self.count);
-        out.put_i32(1);
-        out.put_slice(&self.fields);
-        Ok(IsNull::No)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        matches!(of.kind(), Kind::Array(_))
-    }
-
-    to_sql_checked!();
-}
-
-struct Bound<'a>(&'a OwnedValue);
-
-impl rusqlite::ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            OwnedValue::Null => ValueRef::Null,
-            OwnedValue::Integer(value) => ValueRef::Integer(*value),
-            OwnedValue::Real(value) => ValueRef::Real(*value),
-            OwnedValue::Text(bytes) => ValueRef::Text(bytes),
-            OwnedValue::Blob(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
+    arrays
 }
 
 #[cfg(test)]
@@ -320,17 +269,11 @@ mod tests {
             entry(None),
             entry(Some(&[0, 0, 0, 2, 9, 9, 0, 0, 0, 0])),
         ];
-        let [first, second] = KeyArray::all(2, &entries).try_into().unwrap();
+        let [first, second] = key_arrays(2, &entries).try_into().unwrap();
         assert_eq!(
             (first.count, &first.fields[..]),
             (2, &[0, 0, 0, 2, 7, 8, 0, 0, 0, 2, 9, 9][..])
         );
         assert_eq!((second.count, &second.fields[..]), (2, &[0, 0, 0, 1, b'a', 0, 0, 0, 0][..]));
-        let mut sent = BytesMut::new();
-        second.to_sql(&Type::TEXT_ARRAY, &mut sent).unwrap();
-        // Dimensions, no NULLs, the element's type, then how many from which number on.
-        let header = [1_i32, 0, 25, 2, 1].map(i32::to_be_bytes).concat();
-        assert_eq!(sent, [&header[..], &second.fields].concat());
-        assert!(second.to_sql(&Type::TEXT, &mut BytesMut::new()).is_err());
     }
 }

@@ -105,7 +105,8 @@ impl Target {
         transaction.batch_execute(&open.join("; ")).await.map_err(failed)
     }
 
-    /// Locks every table, each in the same order whoever does it, or fails within the time that is `left`.
+    /// Locks every table, in the same order whoever does it, or fails within the time that is
+    /// `left`.
     pub(crate) async fn lock_tables(
         &self,
         transaction: &Transaction<'_>,
