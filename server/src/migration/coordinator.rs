@@ -3,13 +3,12 @@
 //! What follows what is decided in `phase`; what a phase does is elsewhere. Here each phase is
 //! recorded before its work begins, and its work is repeated while PostgreSQL is away.
 
+mod outcome;
 mod patience;
 
 use std::time::{Duration, Instant};
 
-use switchback_proto::v1::{
-    CutoverMode, LagEvent, MigrateRequest, OperationError, Phase, Severity,
-};
+use switchback_proto::v1::{CutoverMode, LagEvent, MigrateRequest, Phase, Severity};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +24,7 @@ use super::{
     phase::{Event, transition},
     planning, validation,
 };
+use outcome::{described, error_of, failure, success};
 pub(super) use patience::backoff;
 use patience::{LONGEST_WAIT, finishes};
 
@@ -37,7 +37,7 @@ use crate::{
     },
     dialect::finding,
     error::{Error, Kind, Reason, Result},
-    operations::{Outcome, Report, Run},
+    operations::{Outcome, Run},
     task::cancelled,
 };
 
@@ -394,28 +394,4 @@ impl<'a> Coordinator<'a> {
         }
         seconds.total += spent;
     }
-}
-
-fn described(error: &Error) -> OperationError {
-    OperationError {
-        reason: error.reason().as_str().into(),
-        message: error.to_string(),
-        hint: error.hint_text().into(),
-    }
-}
-
-fn success(journal: Journal) -> Outcome {
-    Outcome { report: Some(Report::Migrate(journal.report)), error: None }
-}
-
-fn failure(journal: Journal) -> Outcome {
-    let error = error_of(&journal);
-    Outcome { report: Some(Report::Migrate(journal.report)), error: Some(error) }
-}
-
-/// Why a migration did not go on.
-fn error_of(journal: &Journal) -> Error {
-    let failure = journal.failure.clone().unwrap_or_default();
-    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == failure.reason);
-    Error::new(reason.unwrap_or(Reason::Internal), failure.message).hint(failure.hint)
 }

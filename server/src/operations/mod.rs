@@ -2,9 +2,11 @@
 
 mod events;
 mod registry;
+mod request;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use events::{Event, EventLog};
-pub use registry::{Driver, Operations, Outcome, Report, Request, Run};
+pub use registry::{Driver, Operations, Outcome, Report, Run};
+pub use request::Request;
