@@ -84,7 +84,7 @@ pub(super) async fn switch(
             }
             (Step::Unfence(attempt), error) => {
                 failure = error.or_else(|| Some(given_up()));
-                lower(context, follower, attempt).await?;
+                lower(&context.database.source, &follower.schema, context.id, attempt).await?;
             }
             (Step::Halt, _) => return Err(halted(records)),
         }

@@ -1,14 +1,17 @@
 //! What the source says of a migration, and how it is opened and left.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
-use super::{attempt::given_up, build::Context, cutover::DEADLINE, following::Follower};
+use super::{attempt::given_up, cutover::DEADLINE};
 use crate::{
     capture::{
         self, fence, lock,
         mark::{self, Mark},
     },
     db::source::SourceFile,
+    dialect::schema::SourceSchema,
     error::Result,
     failpoint,
     task::blocking,
@@ -48,9 +51,13 @@ pub(super) async fn marked(source: &SourceFile) -> Result<Option<Mark>> {
 ///
 /// The attempt was given up and can never decide; a later one may have decided since the records
 /// were read, and its fence has its own number.
-pub(super) async fn lower(context: &Context<'_>, follower: &Follower, attempt: i64) -> Result<()> {
-    let (source, schema) = (context.database.source.clone(), follower.schema.clone());
-    let id = context.id.clone();
+pub(super) async fn lower(
+    source: &SourceFile,
+    schema: &Arc<SourceSchema>,
+    id: &str,
+    attempt: i64,
+) -> Result<()> {
+    let (source, schema, id) = (source.clone(), Arc::clone(schema), id.to_owned());
     blocking(move || {
         let own = |mark: &Mark| mark.migration == id && mark.fenced == Some(attempt);
         let Some(connection) = locked(&source, own)? else { return Ok(()) };
@@ -100,4 +107,59 @@ fn locked(source: &SourceFile, own: impl Fn(&Mark) -> bool) -> Result<Option<Con
     let mark = mark::read(&connection).map_err(|error| source.explain(error))?;
     // Dropped, it rolls back.
     Ok(mark.is_some_and(|mark| own(&mark)).then_some(connection))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{census, error::Reason};
+
+    /// A file that the attempt 2 of the migration `m` has fenced.
+    fn fenced_by_two() -> (tempfile::TempDir, SourceFile, Arc<SourceSchema>) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SourceFile::new(directory.path().join("a.db"));
+        let connection = Connection::open(file.path()).unwrap();
+        connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY)").unwrap();
+        let schema = census::schema::read(&connection, &file).unwrap();
+        capture::install(&connection, &file, &schema, "m").unwrap();
+        fence::raise(&connection, &schema, 2, "elsewhere").unwrap();
+        (directory, file, Arc::new(schema))
+    }
+
+    fn takes_writes(file: &SourceFile) -> bool {
+        let application = Connection::open(file.path()).unwrap();
+        application.execute_batch("INSERT INTO t DEFAULT VALUES").is_ok()
+    }
+
+    fn objects(file: &SourceFile) -> i64 {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%switchback%'";
+        Connection::open(file.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// A coordinator that was paused may wake up here after another one has decided.
+    #[tokio::test]
+    async fn only_the_attempt_that_was_given_up_is_opened() {
+        let (_directory, file, schema) = fenced_by_two();
+        for (id, attempt) in [("m", 1), ("m", 3), ("other", 2)] {
+            lower(&file, &schema, id, attempt).await.unwrap();
+            assert!(!takes_writes(&file), "{id} {attempt}");
+        }
+        lower(&file, &schema, "m", 2).await.unwrap();
+        assert!(takes_writes(&file));
+        assert_eq!(fenced(&file, "m").await.unwrap(), None);
+        assert!(objects(&file) > 0, "capture stays");
+    }
+
+    #[tokio::test]
+    async fn what_a_later_attempt_has_fenced_is_not_left() {
+        let (_directory, file, _) = fenced_by_two();
+        let error = leave(&file, "m", 1).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::CutoverFailed);
+        leave(&file, "other", 9).await.unwrap();
+        assert!(!takes_writes(&file));
+        assert_eq!(fenced(&file, "m").await.unwrap(), Some(2));
+        leave(&file, "m", 2).await.unwrap();
+        assert!(takes_writes(&file));
+        assert_eq!(objects(&file), 0);
+    }
 }
