@@ -40,8 +40,8 @@ soak: build ## Kills the server in the middle of migrations, SWITCHBACK_SOAK_KIL
 
 .PHONY: bench
 bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_ROWS and _TABLES.
-	cargo bench --locked -p switchback-tests --bench migrate
+	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench migrate
 
 .PHONY: bench-live
 bench-live: release ## Measures the write pause, the cost of capture and the rate that is followed.
-	cargo bench --locked -p switchback-tests --bench live
+	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench live

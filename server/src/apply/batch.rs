@@ -63,7 +63,7 @@ pub(crate) struct TableBatch {
     /// Their current rows, as COPY takes them.
     pub(crate) rows: Spool,
     /// Rows that the target cannot hold.
-    pub(crate) rejects: Vec<Reject>,
+    pub(crate) rejects: Spool,
 }
 
 /// Everything that reading needs.
@@ -254,7 +254,7 @@ impl<'a> Changes<'a> {
 impl TableBatch {
     fn new(table: usize, whole: bool, scratch: &Path) -> Self {
         let spool = || Spool::new(scratch);
-        Self { table, whole, keys: spool(), exact: spool(), rows: spool(), rejects: Vec::new() }
+        Self { table, whole, keys: spool(), exact: spool(), rows: spool(), rejects: spool() }
     }
 
     fn row(
@@ -269,14 +269,14 @@ impl TableBatch {
             Ok(()) => return self.rows.end_row(),
             Err(refused) => refused,
         };
-        self.rejects.push(Reject {
+        let reject = Reject {
             row_key: row.key().map_err(explain)?,
             exact_key: columns::exact_key(&followed.key, row).map_err(explain)?,
             column: followed.columns[refused.column].source.clone(),
-            reason: encode::code(refused.refusal),
+            reason: encode::code(refused.refusal).to_owned(),
             row_data: row_data(file, &columns::planned(&followed.columns), row)?,
-        });
-        Ok(())
+        };
+        self.rejects.push_reject(&reject)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_postgres::{Transaction, types::ToSql};
 
 use super::{
     batch::{Batch, TableBatch},
-    spool::{Spool, read_field, unusable},
+    spool::{Spool, read_field, read_reject, unusable},
     tables::FollowedTable,
 };
 use crate::{
@@ -24,8 +24,11 @@ use crate::{
 /// Keys deleted by one statement: enough for few scans where there is no index yet.
 const KEYS_A_DELETE: usize = 50_000;
 
-/// Bytes of their arrays: keys may be long.
-const BYTES_A_DELETE: usize = 4 << 20;
+/// Bytes that one statement carries: keys and rejected rows may be long.
+const BYTES_A_STATEMENT: usize = 4 << 20;
+
+/// What a rejected row takes beside its data.
+const OF_A_REJECT: usize = 256;
 
 /// Bytes handed to the connection at a time.
 const PIECE: usize = 256 << 10;
@@ -111,8 +114,16 @@ async fn insert(
         sink.feed(Bytes::from_static(TRAILER)).await.map_err(failed)?;
         sink.finish().await.map_err(failed)?;
     }
-    if !changed.rejects.is_empty() {
-        write_rejects(transaction, database, &table.plan.source, &changed.rejects).await?;
+    let mut left = changed.rejects.rows;
+    let mut rejects = changed.rejects.read()?;
+    while left > 0 {
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        while left > 0 && bytes < BYTES_A_STATEMENT {
+            some.extend(read_reject(&mut rejects)?);
+            bytes += some.last().map_or(0, |reject| reject.row_data.len() + OF_A_REJECT);
+            left -= 1;
+        }
+        write_rejects(transaction, database, &table.plan.source, &some).await?;
     }
     Ok(())
 }
@@ -136,7 +147,7 @@ impl<'a> Pieces<'a> {
         }
         let mut arrays: Vec<FieldArray> = (0..self.width).map(|_| FieldArray::default()).collect();
         let (mut keys, mut bytes) = (0, 0);
-        while keys < KEYS_A_DELETE && bytes < BYTES_A_DELETE && self.left > 0 {
+        while keys < KEYS_A_DELETE && bytes < BYTES_A_STATEMENT && self.left > 0 {
             for array in &mut arrays {
                 read_field(&mut self.from, &mut array.fields)?;
                 array.count += 1;

@@ -203,7 +203,7 @@ impl ChunkSink<'_> {
             row_key,
             exact_key: exact.map_err(explain)?,
             column: column.to_owned(),
-            reason: encode::code(refused.refusal),
+            reason: encode::code(refused.refusal).to_owned(),
             row_data,
         });
         Ok(())

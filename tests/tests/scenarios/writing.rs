@@ -10,7 +10,7 @@ use switchback_proto::v1::Plan;
 use switchback_tests::{
     cli::Running,
     cluster::Database,
-    content::refusal,
+    content::{self, refusal},
     rig::Rig,
     workload::{
         Launch, Load, Report, Start, Writers,
@@ -139,4 +139,14 @@ pub(crate) async fn following(rig: &Rig) -> Running {
     let mut status = rig.start(&["status", "--watch"]);
     status.find(|status| status["phase"] == "following").await;
     migrate
+}
+
+/// Nothing of a migration is left, and no write was refused because of it. Stops the writers.
+pub(crate) async fn assert_never_noticed(rig: &Rig, writers: &mut Writers, before: &[String]) {
+    assert_eq!(content::schema(&rig.source), before);
+    rig.assert_target_empty().await;
+    assert_eq!(rig.cli(&["status"]).await.events[0]["phase"], "idle");
+    writers.stop().await;
+    let report = on_sqlite(rig, writers).await;
+    assert_eq!((report.failed, report.unknown), (0, 0), "{report}");
 }

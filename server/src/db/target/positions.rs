@@ -33,7 +33,7 @@ pub struct Reject {
     /// First column (name in the source) whose value was refused.
     pub column: String,
     /// Finding code that says why.
-    pub reason: &'static str,
+    pub reason: String,
     /// The row as a JSON object of tagged values.
     pub row_data: String,
 }
@@ -113,7 +113,7 @@ pub(crate) async fn write_rejects(
 ) -> Result<()> {
     let keys: Vec<&str> = rejects.iter().map(|reject| reject.row_key.as_str()).collect();
     let columns: Vec<&str> = rejects.iter().map(|reject| reject.column.as_str()).collect();
-    let reasons: Vec<&str> = rejects.iter().map(|reject| reject.reason).collect();
+    let reasons: Vec<&str> = rejects.iter().map(|reject| reject.reason.as_str()).collect();
     let exact: Vec<Option<&[u8]>> =
         rejects.iter().map(|reject| reject.exact_key.as_deref()).collect();
     let data: Vec<&str> = rejects.iter().map(|reject| reject.row_data.as_str()).collect();
