@@ -133,6 +133,13 @@ impl Migrations {
     /// What stands in the way needs a person: the source is open and nothing is carried over.
     async fn stop_following(&self, database: &Database, error: &Error) {
         let name = &database.config.name;
+        // Where another server has undone it in the middle, any statement may be what fails.
+        if matches!(database.target().read_control(name).await, Ok(None))
+            && self.forget(database).await.unwrap_or(false)
+        {
+            tracing::info!(database = name, "another server has ended the migration");
+            return;
+        }
         tracing::error!(database = name, %error, "following has stopped");
         if error.reason() == Reason::LeaseHeld || error.reason() == Reason::NotFollowing {
             return;
@@ -197,14 +204,17 @@ impl Migrations {
         self.store.set_database(name, DatabaseRecord { phase, ..record }).await
     }
 
-    /// Another server has ended what this one showed: nothing of it is left.
-    async fn forget(&self, database: &Database) -> Result<()> {
+    /// Another server has ended what this one showed: nothing of it is left. Whether that is so.
+    async fn forget(&self, database: &Database) -> Result<bool> {
         let name = &database.config.name;
         let record = self.store.database(name).await?;
         if record.phase != Phase::Following || marked::marked(&database.source).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        self.store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await
+        let idle = DatabaseRecord { phase: Phase::Idle, ..record };
+        self.store.set_database(name, idle).await?;
+        database.lag.forget();
+        Ok(true)
     }
 
     /// Goes on with what this server had taken over when it was stopped.
