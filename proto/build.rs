@@ -13,7 +13,7 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 33] = [
+const JSON: [&str; 35] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
@@ -45,6 +45,8 @@ const JSON: [&str; 33] = [
     "ValidateRequest",
     "CutoverRequest",
     "AbortRequest",
+    "RollbackRequest",
+    "FinalizeRequest",
     "EngineStatus",
     "SchemaVersion",
 ];

@@ -4,9 +4,10 @@ use std::{pin::Pin, time::Duration};
 
 use switchback_proto::v1::{
     AbortReport, AbortRequest, AbortResponse, CancelOperationRequest, CutoverReport,
-    CutoverRequest, CutoverResponse, Database, GetDatabaseRequest, GetOperationRequest,
-    ListDatabasesRequest, ListOperationsRequest, MigrateReport, MigrateRequest, MigrateResponse,
-    Operation as OperationRecord, OperationEvent, PlanReport, PlanRequest, PlanResponse,
+    CutoverRequest, CutoverResponse, Database, FinalizeReport, FinalizeRequest, FinalizeResponse,
+    GetDatabaseRequest, GetOperationRequest, ListDatabasesRequest, ListOperationsRequest,
+    MigrateReport, MigrateRequest, MigrateResponse, Operation as OperationRecord, OperationEvent,
+    PlanReport, PlanRequest, PlanResponse, RollbackReport, RollbackRequest, RollbackResponse,
     ValidateReport, ValidateRequest, ValidateResponse, WatchOperationRequest,
     WatchOperationResponse, database_service_client::DatabaseServiceClient,
     operation_service_client::OperationServiceClient, result_event,
@@ -48,6 +49,8 @@ pub(crate) enum Call {
     Migrate(MigrateRequest),
     Validate(ValidateRequest),
     Cutover(CutoverRequest),
+    Rollback(RollbackRequest),
+    Finalize(FinalizeRequest),
     Abort(AbortRequest),
     Watch(WatchOperationRequest),
 }
@@ -87,7 +90,15 @@ macro_rules! carrier {
     )*};
 }
 
-carrier!(PlanResponse, MigrateResponse, ValidateResponse, CutoverResponse, AbortResponse);
+carrier!(
+    PlanResponse,
+    MigrateResponse,
+    ValidateResponse,
+    CutoverResponse,
+    AbortResponse,
+    RollbackResponse,
+    FinalizeResponse
+);
 carrier!(WatchOperationResponse);
 
 /// A connection to a server; clones share it.
@@ -170,6 +181,25 @@ impl Client {
     pub async fn abort(&self, mut request: AbortRequest) -> Result<Operation<AbortReport>> {
         fill_in(&mut request.request_id);
         self.start(Call::Abort(request)).await
+    }
+
+    /// Makes SQLite the active engine again, with everything that was written on PostgreSQL since;
+    /// with `dry_run`, only says in the report's `forecast` whether that would be tried.
+    pub async fn rollback(
+        &self,
+        mut request: RollbackRequest,
+    ) -> Result<Operation<RollbackReport>> {
+        fill_in(&mut request.request_id);
+        self.start(Call::Rollback(request)).await
+    }
+
+    /// Ends reverse replication and removes what was installed: there is no way back then.
+    pub async fn finalize(
+        &self,
+        mut request: FinalizeRequest,
+    ) -> Result<Operation<FinalizeReport>> {
+        fill_in(&mut request.request_id);
+        self.start(Call::Finalize(request)).await
     }
 
     /// Attaches to an operation, from an event number on; 0 gives every event.
@@ -277,6 +307,8 @@ impl Client {
             Call::Validate(request) => Ok(events(self.unary(databases.validate(request)).await?)),
             Call::Cutover(request) => Ok(events(self.unary(databases.cutover(request)).await?)),
             Call::Abort(request) => Ok(events(self.unary(databases.abort(request)).await?)),
+            Call::Rollback(request) => Ok(events(self.unary(databases.rollback(request)).await?)),
+            Call::Finalize(request) => Ok(events(self.unary(databases.finalize(request)).await?)),
             Call::Watch(request) => {
                 Ok(events(self.unary(operations.watch_operation(request)).await?))
             }

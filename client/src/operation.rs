@@ -9,8 +9,9 @@ use std::{
 };
 
 use switchback_proto::v1::{
-    AbortReport, CutoverReport, MigrateReport, OperationError, OperationEvent, OperationState,
-    PlanReport, ResultEvent, ValidateReport, operation_event::Event, result_event,
+    AbortReport, CutoverReport, FinalizeReport, MigrateReport, OperationError, OperationEvent,
+    OperationState, PlanReport, ResultEvent, RollbackReport, ValidateReport,
+    operation_event::Event, result_event,
 };
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -67,6 +68,8 @@ report! {
     Validate, ValidateReport;
     Cutover, CutoverReport;
     Abort, AbortReport;
+    Rollback, RollbackReport;
+    Finalize, FinalizeReport;
 }
 
 /// How an operation ended.

@@ -120,6 +120,14 @@ reasons! {
     TooManyRejects = "TOO_MANY_REJECTS", Precondition;
     /// The switch could not be made in time; the source is open again.
     CutoverFailed = "CUTOVER_FAILED", Conflict;
+    /// The way back could not be gone in time; PostgreSQL goes on.
+    RollbackFailed = "ROLLBACK_FAILED", Conflict;
+    /// SQLite cannot hold what PostgreSQL holds.
+    ReturnRefused = "RETURN_REFUSED", Precondition;
+    /// Both engines were not compared for too long.
+    ValidationStale = "VALIDATION_STALE", Precondition;
+    /// There is no way back.
+    NotReversible = "NOT_REVERSIBLE", Precondition;
     /// No migration is in following.
     NotFollowing = "NOT_FOLLOWING", Precondition;
     /// Another server coordinates the database.

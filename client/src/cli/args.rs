@@ -10,7 +10,10 @@ use switchback_client::{
     words::Word,
 };
 
-use super::{cutover::CutoverArgs, exec, urls::UrlArgs, validate::ValidateArgs};
+use super::{
+    cutover::CutoverArgs, exec, finalize::FinalizeArgs, rollback::RollbackArgs, urls::UrlArgs,
+    validate::ValidateArgs,
+};
 
 /// Heading in the help of what every command takes.
 const GLOBAL: &str = "Global options";
@@ -111,6 +114,32 @@ Examples:
   switchback cutover --deadline 500ms
   switchback cutover --output json | jq 'select(.event == \"result\").report.write_pause_ms'")]
     Cutover(CutoverArgs),
+    /// Make SQLite the active engine again, with everything written on PostgreSQL since
+    #[command(after_help = "\
+Writers wait, they don't fail. Where the deadline passes they go on in PostgreSQL, and the command
+ends with 5. Afterwards the migration is in `following`: `switchback cutover` goes forward again
+without a new copy, `switchback abort` ends it.
+
+Examples:
+  switchback rollback --dry-run
+  switchback rollback
+  switchback rollback --deadline 500ms
+  switchback rollback --output json | jq 'select(.event == \"result\").report.write_pause_ms'")]
+    Rollback(RollbackArgs),
+    /// End reverse replication and remove what was installed: there is no way back then
+    #[command(after_help = "\
+Refused while changes wait to be carried back, or while the last comparison that found both engines
+equal is older than a day: `switchback validate` makes a new one, `--force` does without.
+
+  --keep-source fenced   the SQLite file stays as it is and refuses writes (the default)
+  --keep-source sealed   every program finds it read-only, whatever it does
+  --keep-source clean    nothing of Switchback is left in it, and it takes writes
+
+Examples:
+  switchback finalize
+  switchback finalize --keep-source sealed
+  switchback finalize --keep-source clean --force")]
+    Finalize(FinalizeArgs),
     /// Undo a migration that has not been cut over
     #[command(after_help = "\
 SQLite stays the active engine. Nothing of the migration is left, neither in its file nor in

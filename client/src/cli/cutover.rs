@@ -36,7 +36,7 @@ pub(crate) async fn run(session: &mut Session, args: CutoverArgs) -> Result<Exit
 }
 
 /// To the server 0 means its own default, which is not what `0s` says.
-fn deadline(text: &str) -> Result<Duration, String> {
+pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     let given = text
         .parse::<jiff::SignedDuration>()
         .ok()

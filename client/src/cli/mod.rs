@@ -5,6 +5,7 @@ mod args;
 mod cutover;
 mod env;
 mod exec;
+mod finalize;
 mod follow;
 mod health;
 mod interrupt;
@@ -12,6 +13,7 @@ mod migrate;
 mod operations;
 mod output;
 mod plan;
+mod rollback;
 mod status;
 mod urls;
 mod validate;
@@ -120,6 +122,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Migrate(args) => migrate::run(session, args).await,
         Command::Cutover(args) => cutover::run(session, args).await,
         Command::Abort => abort::run(session).await,
+        Command::Rollback(args) => rollback::run(session, args).await,
+        Command::Finalize(args) => finalize::run(session, args).await,
         Command::Validate(args) => validate::run(session, args).await,
         Command::Status(args) => status::run(session, args).await,
         Command::Env(urls) => env::run(session, urls).await,

@@ -5,6 +5,7 @@
 //! inserted, so that a batch can be applied again and its order inside does not matter.
 
 mod batch;
+pub(crate) mod reverse;
 mod spool;
 mod tables;
 mod write;

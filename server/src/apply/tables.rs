@@ -48,12 +48,13 @@ pub(crate) fn followed(plan: &Plan, schema: &SourceSchema) -> Result<Vec<Followe
         let key =
             columns::key(&columns, &table).filter(|key| is_ordered_here(&table, &columns, key));
         let full = qualified(&plan.target_schema, &planned.target);
+        let unnested = Unnested::new(&plan.target_schema, planned, &columns);
         let names: Vec<&str> =
             key.iter().flatten().map(|column| columns[*column].source.as_str()).collect();
         Ok(FollowedTable {
             number: i64::try_from(table_number(position)).unwrap_or(i64::MAX),
             lookup: Lookup::new(&table, &columns::names(&columns), &names),
-            delete: delete(&full, &columns, key.as_deref().unwrap_or_default()),
+            delete: unnested.delete(key.as_deref().unwrap_or_default()),
             delete_all: format!("DELETE FROM {full}"),
             copy_in: columns::copy_in(&plan.target_schema, planned, &columns),
             by_rowid: matches!(capture_key(&table), CaptureKey::Rowid(_)),
@@ -76,26 +77,55 @@ fn is_ordered_here(table: &Table, columns: &[Column], key: &[usize]) -> bool {
     named.all(|column| matches!(column.collation.as_str(), "" | "BINARY" | "NOCASE" | "RTRIM"))
 }
 
-fn delete(full: &str, columns: &[Column], key: &[usize]) -> String {
-    // `json` has no comparison of its own.
-    let term = |side: &str, name: &str, column: &Column| {
-        let cast = if column.r#type == "json" { "::text" } else { "" };
-        format!("{side}.{name}{cast}")
-    };
-    let numbered = || key.iter().zip(1..).map(|(column, number)| (&columns[*column], number));
-    let arrays: Vec<String> =
-        numbered().map(|(column, number)| format!("${number}::{}[]", column.r#type)).collect();
-    let names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
-    let terms: Vec<String> = numbered()
-        .map(|(column, number)| {
-            let ours = term("t", &quote(&column.target), column);
-            format!("{ours} = {}", term("k", &format!("k{number}"), column))
-        })
-        .collect();
-    format!(
-        "DELETE FROM {full} AS t USING unnest({}) AS k ({}) WHERE {}",
-        arrays.join(", "),
-        names.join(", "),
-        terms.join(" AND ")
-    )
+/// Statements that find rows by keys, which are given as one array a column.
+pub(super) struct Unnested<'a> {
+    full: String,
+    columns: &'a [Column],
+}
+
+impl<'a> Unnested<'a> {
+    pub(super) fn new(schema: &str, plan: &TablePlan, columns: &'a [Column]) -> Self {
+        Self { full: qualified(schema, &plan.target), columns }
+    }
+
+    /// The arrays, and how a row is found by their elements.
+    fn keys(&self, key: &[usize]) -> (String, String) {
+        // `json` has no comparison of its own.
+        let term = |side: &str, name: &str, column: &Column| {
+            let cast = if column.r#type == "json" { "::text" } else { "" };
+            format!("{side}.{name}{cast}")
+        };
+        let numbered =
+            || key.iter().zip(1..).map(|(column, number)| (&self.columns[*column], number));
+        let arrays: Vec<String> =
+            numbered().map(|(column, number)| format!("${number}::{}[]", column.r#type)).collect();
+        let names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
+        let terms: Vec<String> = numbered()
+            .map(|(column, number)| {
+                let ours = term("t", &quote(&column.target), column);
+                format!("{ours} = {}", term("k", &format!("k{number}"), column))
+            })
+            .collect();
+        let arrays = format!("unnest({}) AS k ({})", arrays.join(", "), names.join(", "));
+        (arrays, terms.join(" AND "))
+    }
+
+    fn delete(&self, key: &[usize]) -> String {
+        let (keys, terms) = self.keys(key);
+        format!("DELETE FROM {} AS t USING {keys} WHERE {terms}", self.full)
+    }
+
+    pub(super) fn select(&self, key: &[usize]) -> String {
+        let (keys, terms) = self.keys(key);
+        format!("SELECT {} FROM {} AS t, {keys} WHERE {terms}", self.carried(), self.full)
+    }
+
+    pub(super) fn select_all(&self) -> String {
+        format!("SELECT {} FROM {} AS t", self.carried(), self.full)
+    }
+
+    fn carried(&self) -> String {
+        let names = self.columns.iter().map(|column| format!("t.{}", quote(&column.target)));
+        names.collect::<Vec<_>>().join(", ")
+    }
 }

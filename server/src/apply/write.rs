@@ -129,19 +129,19 @@ async fn insert(
 }
 
 /// Spooled keys as arrays, one a column, some ten thousand keys at a time.
-struct Pieces<'a> {
+pub(super) struct Pieces<'a> {
     from: BufReader<&'a mut SpooledTempFile>,
     width: usize,
     left: u64,
 }
 
 impl<'a> Pieces<'a> {
-    fn new(spool: &'a mut Spool, width: usize) -> Result<Self> {
+    pub(super) fn new(spool: &'a mut Spool, width: usize) -> Result<Self> {
         let left = spool.rows;
         Ok(Self { from: spool.read()?, width, left })
     }
 
-    fn next(&mut self) -> Result<Option<Vec<FieldArray>>> {
+    pub(super) fn next(&mut self) -> Result<Option<Vec<FieldArray>>> {
         if self.left == 0 {
             return Ok(None);
         }

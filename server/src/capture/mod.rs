@@ -12,7 +12,11 @@ use uuid::Uuid;
 
 use crate::{
     db::source::SourceFile,
-    dialect::{capture::is_ours, schema::SourceSchema, sqlite::quote},
+    dialect::{
+        capture::{PREFIX, is_ours},
+        schema::SourceSchema,
+        sqlite::quote,
+    },
     error::{Error, Reason, Result},
 };
 
@@ -63,13 +67,24 @@ pub fn is_unmarked(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Drops every trigger and every table of ours. The caller holds the write lock and commits.
 pub fn remove(connection: &Connection) -> rusqlite::Result<()> {
+    remove_where(connection, |_| true)
+}
+
+/// Drops change capture; the fence and the mark stay. The caller holds the write lock and commits.
+pub fn remove_all_but_fence(connection: &Connection) -> rusqlite::Result<()> {
+    let is_fence = |name: &str| ["_fi", "_fu", "_fd"].iter().any(|suffix| name.ends_with(suffix));
+    remove_where(connection, |name| name != PREFIX && !is_fence(name))?;
+    mark::seal(connection)
+}
+
+fn remove_where(connection: &Connection, goes: impl Fn(&str) -> bool) -> rusqlite::Result<()> {
     // Triggers first: the application's tables must never have one whose log is gone.
     for kind in ["trigger", "table"] {
         let names: Vec<String> = connection
             .prepare("SELECT name FROM main.sqlite_master WHERE type = ?1")?
             .query_map([kind], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        for name in names.iter().filter(|name| is_ours(name)) {
+        for name in names.iter().filter(|name| is_ours(name) && goes(name)) {
             connection.execute_batch(&format!("DROP {kind} main.{}", quote(name)))?;
         }
     }

@@ -187,17 +187,7 @@ impl Lookup {
     /// Reads the named columns of the row whose key columns hold exactly the values given.
     pub(crate) fn new(table: &Table, columns: &[Option<&str>], key: &[&str]) -> Self {
         let select = Select::new(table, columns);
-        // The plain comparison finds the row by its index, whatever collation that has. Only the
-        // other two tell 'A' from 'a' and 1 from 1.0.
-        let terms = key.iter().zip(1..).map(|(name, number)| {
-            let column = format!("s.{}", quote(name));
-            format!(
-                "{column} = ?{number} AND {column} COLLATE BINARY = ?{number} \
-                 AND typeof({column}) = typeof(?{number})"
-            )
-        });
-        let terms: Vec<String> = terms.collect();
-        let sql = format!("{} WHERE {}", select.all, terms.join(" AND "));
+        let sql = format!("{} WHERE {}", select.all, exactly(key));
         Self { select, sql }
     }
 
@@ -210,6 +200,20 @@ impl Lookup {
     pub(crate) fn row<'a, 'stmt>(&'a self, row: &'a Row<'stmt>) -> SourceRow<'a, 'stmt> {
         SourceRow { row, select: &self.select, number: 0 }
     }
+}
+
+/// The condition that the columns of a table called `s` hold exactly the parameters.
+pub(crate) fn exactly(key: &[&str]) -> String {
+    // The plain comparison finds the row by its index, whatever collation that has. Only the other
+    // two tell 'A' from 'a' and 1 from 1.0.
+    let terms = key.iter().zip(1..).map(|(name, number)| {
+        let column = format!("s.{}", quote(name));
+        format!(
+            "{column} = ?{number} AND {column} COLLATE BINARY = ?{number} \
+             AND typeof({column}) = typeof(?{number})"
+        )
+    });
+    terms.collect::<Vec<_>>().join(" AND ")
 }
 
 /// A value as a parameter.

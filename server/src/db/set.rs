@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use switchback_proto::{
     v1::{
-        self, Engine, EngineState, EngineStatus, OperationKind, OperationState, Phase,
-        RollbackState, SchemaVersion,
+        self, Engine, EngineState, EngineStatus, Finding, OperationKind, OperationState, Phase,
+        RollbackState, SchemaVersion, Severity,
     },
     words::Word,
 };
@@ -25,6 +25,7 @@ use super::{
     target::{Holder, Target},
 };
 use crate::{
+    clock,
     config::{Config, DatabaseConfig},
     error::{Error, Reason, Result},
 };
@@ -150,19 +151,25 @@ impl DatabaseSet {
     }
 
     async fn follow_decision(&self, name: &str, database: &Database) -> Result<()> {
+        let Some(recorded) = database.target().read_control(name).await? else { return Ok(()) };
         let known = self.store.database(name).await?;
-        if known.active == Engine::Postgres {
+        let active = Engine::from_word(&recorded.active).unwrap_or(known.active);
+        let epoch = u64::try_from(recorded.epoch).unwrap_or_default();
+        // This server's own record may be a step ahead of what was just read.
+        if active == known.active || epoch <= known.epoch {
             return Ok(());
         }
-        let recorded = database.target().read_control(name).await?;
-        let Some(recorded) = recorded.filter(|record| record.active == Engine::Postgres.word())
-        else {
-            return Ok(());
+        let phase = match active {
+            Engine::Postgres => Phase::Reversible,
+            _ => Phase::Following,
         };
-        let epoch = u64::try_from(recorded.epoch).unwrap_or_default();
-        tracing::info!(database = name, epoch, "PostgreSQL is the active engine by its own record");
-        let record = DatabaseRecord { active: Engine::Postgres, epoch, phase: Phase::Reversible };
-        self.store.set_database(name, record).await
+        tracing::info!(
+            database = name,
+            epoch,
+            active_engine = active.word(),
+            "the active engine is another one by PostgreSQL's record"
+        );
+        self.store.set_database(name, DatabaseRecord { active, epoch, phase }).await
     }
 
     /// Whether the active engine of a database answers.
@@ -183,14 +190,18 @@ impl DatabaseSet {
         let record = self.store.database(name).await?;
         let newest = self.store.newest(name).await?;
         let halted_by = self.store.halted_by(name).await?;
+        let validated_at = self.store.validated_at(name).await?.map(clock::from_millis);
         let (sqlite, postgres, user_version) = tokio::join!(
             database.sqlite.status(),
             database.postgres_status(),
             database.sqlite.user_version()
         );
         let engines = Engines { sqlite, postgres, user_version };
-        let findings = halted_by.into_iter().chain(database.standing.waits_for()).collect();
-        Ok(v1::Database { findings, ..describe(database, record, newest, engines) })
+        let findings: Vec<Finding> =
+            halted_by.into_iter().chain(database.standing.waits_for()).collect();
+        let rollback = rollback(&record, &findings).into();
+        let state = describe(database, record, newest, engines);
+        Ok(v1::Database { findings, rollback, validated_at, ..state })
     }
 
     /// Closes every connection.
@@ -222,10 +233,15 @@ impl Database {
     }
 }
 
-/// What is written on PostgreSQL does not flow back yet.
-fn rollback(record: &DatabaseRecord) -> RollbackState {
-    match record.active {
-        Engine::Postgres => RollbackState::Unavailable,
+/// Whether what is written on PostgreSQL flows back.
+fn rollback(record: &DatabaseRecord, findings: &[Finding]) -> RollbackState {
+    let stopped = findings.iter().any(|finding| finding.severity() == Severity::Blocker);
+    match (record.active, record.phase) {
+        (Engine::Postgres, Phase::Finalizing | Phase::Finalized) => RollbackState::None,
+        (Engine::Postgres, Phase::Reversible | Phase::RollingBack) if !stopped => {
+            RollbackState::Available
+        }
+        (Engine::Postgres, _) => RollbackState::Unavailable,
         _ => RollbackState::None,
     }
 }
@@ -242,9 +258,13 @@ fn phase(record: &DatabaseRecord, newest: Option<&v1::Operation>) -> Phase {
     let moving = newest.filter(|operation| operation.state() == OperationState::Running);
     match moving.map(|operation| (operation.kind(), operation.phase())) {
         Some((OperationKind::Migrate, phase)) => phase,
-        Some((OperationKind::Cutover | OperationKind::Abort, phase)) if phase != Phase::Idle => {
-            phase
-        }
+        Some((
+            OperationKind::Cutover
+            | OperationKind::Abort
+            | OperationKind::Rollback
+            | OperationKind::Finalize,
+            phase,
+        )) if phase != Phase::Idle => phase,
         _ => record.phase,
     }
 }
@@ -268,7 +288,6 @@ fn describe(
         phase: phase(&record, newest.as_ref()).into(),
         lag_changes: lag.changes,
         lag_ms: lag.millis(),
-        rollback: rollback(&record).into(),
         operation_id: newest.map(|operation| operation.operation_id).unwrap_or_default(),
         sqlite: Some(engines.sqlite),
         postgres: Some(engines.postgres),

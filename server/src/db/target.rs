@@ -4,6 +4,7 @@ mod facts;
 mod follow;
 mod lease;
 mod positions;
+mod reverse;
 mod steps;
 mod switch;
 
@@ -15,11 +16,14 @@ use super::postgres::{Postgres, failed};
 use crate::error::{Error, Reason, Result};
 
 pub use facts::TargetFacts;
-pub(crate) use follow::{FollowPosition, advance, position_in};
+pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
 pub(crate) use lease::held;
 pub use lease::{Holder, Tenure};
 pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
+pub(crate) use reverse::{
+    Returned, TAKE, advance_returned, begin_returning, given_values, returned, waiting,
+};
 pub use steps::{Made, Step};
 pub(crate) use switch::{Attempt, fence, gone};
 
@@ -28,6 +32,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0001_control.sql"),
     include_str!("../../../migrations/target/0002_fence.sql"),
     include_str!("../../../migrations/target/0003_capture.sql"),
+    include_str!("../../../migrations/target/0004_reverse.sql"),
 ];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"

@@ -29,6 +29,12 @@ codes! {
         "Changes are not carried over any more: the message says why. SQLite goes on; abort the migration and begin again.";
     FOLLOWING_WAITS = "following_waits", "warning",
         "Changes are not carried over just now: the message says what an engine lacks. It goes on by itself.";
+    RETURN_STOPPED = "return_stopped", "blocker",
+        "What is written on PostgreSQL is not carried back just now: the message says why. There is no way back until that is put right; it goes on by itself then.";
+    NO_WAY_BACK = "no_way_back", "warning",
+        "After the cutover nothing can be carried back to SQLite: the message says why. Take a backup first.";
+    REJECTS_STAY = "rejects_stay", "note",
+        "Rows that PostgreSQL could not hold stay in `switchback.rejects` when a migration is finalized: they are nowhere else.";
     MIXED_TYPES = "mixed_types", "blocker",
         "A column holds values of several storage classes. Choose `encode` or `reject`, or correct the rows.";
     NUL_IN_TEXT = "nul_in_text", "blocker",

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod finding;
 pub mod ident;
 pub mod plan;
+pub mod reverse;
 pub mod schema;
 pub mod sqlite;
 pub(crate) mod sqlite_ddl;

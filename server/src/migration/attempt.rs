@@ -10,10 +10,10 @@ use tokio_postgres::Transaction;
 use super::{build::Context, constraints, following::Follower, journal::Journal};
 use crate::{
     apply::{self, Batch, Extent},
-    capture::{fence, lock, mark},
+    capture::{fence, guard, lock, mark},
     db::{
         postgres::failed,
-        target::{Attempt, FollowPosition, advance, position_in},
+        target::{Attempt, FollowPosition, advance, begin_returning, position_in},
     },
     dialect::ddl,
     error::{Error, Reason, Result},
@@ -90,7 +90,8 @@ impl Switch<'_> {
             Ok(Err(_)) | Err(_) => return Err(slow(self.limit)),
         }
         let since = held.since;
-        self.fence(held, journal).await?;
+        let at = self.fence(held, journal).await?;
+        begin_returning(&transaction, self.context.name(), at).await?;
         failpoint::hit("decide.before");
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("decide.after");
@@ -158,16 +159,23 @@ impl Switch<'_> {
         transaction.batch_execute(&sql).await.map_err(failed)
     }
 
-    async fn fence(&self, held: Held, journal: &Journal) -> Result<()> {
-        if self.fenced {
-            return Ok(());
-        }
+    /// Fences SQLite, and returns its beat and its schema's version.
+    async fn fence(&self, held: Held, journal: &Journal) -> Result<(i64, i64)> {
+        let fenced = self.fenced;
         let (file, moved) =
             (self.follower.source.clone(), self.context.database.postgres.display());
         let (schema, number, limit) = (journal.schema()?.clone(), self.number, self.limit);
         blocking(move || {
             let connection = held.connection;
-            fence::raise(&connection, &schema, number, &moved).map_err(|e| file.explain(e))?;
+            let explain = |error| file.explain(error);
+            if !fenced {
+                fence::raise(&connection, &schema, number, &moved).map_err(explain)?;
+            }
+            let beat = mark::read(&connection).map_err(explain)?.map_or(0, |mark| mark.beat);
+            let version = guard::schema_version(&connection).map_err(explain)?;
+            if fenced {
+                return Ok((beat, version));
+            }
             failpoint::hit("fence.before");
             lock::commit(&connection, &file, limit.left()).map_err(|error| {
                 match error.reason() {
@@ -176,7 +184,7 @@ impl Switch<'_> {
                 }
             })?;
             failpoint::hit("fence.after");
-            Ok(())
+            Ok((beat, version))
         })
         .await
     }

@@ -100,7 +100,7 @@ pub(super) async fn write_record(
         abandoned: false,
         decision: "none".into(),
         active: "sqlite".into(),
-        epoch: 0,
+        epoch: i64::try_from(journal.epoch).unwrap_or(i64::MAX),
         attempt: 0,
         plan,
         created_at: std::time::SystemTime::now(),

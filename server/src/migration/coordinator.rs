@@ -376,6 +376,7 @@ impl<'a> Coordinator<'a> {
         }
         planning::refuse_blockers(&planned.plan)?;
         journal.report.findings = planned.plan.findings.clone();
+        journal.epoch = self.store.database(&self.run.database).await?.epoch;
         journal.plan = Some(planned.plan);
         journal.schema = Some(planned.schema);
         Ok(())

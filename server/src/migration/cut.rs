@@ -133,7 +133,7 @@ async fn drained(follower: &Follower) -> Result<(Duration, u64)> {
     Ok((began.elapsed(), drained.changes))
 }
 
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     if error.hint_text().is_empty() {
         return error.to_string();
     }

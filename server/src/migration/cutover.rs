@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{
     attempt::{AGAIN, Limit, Switch, given_up},
     build::Context,
-    constraints,
+    capture, constraints,
     following::Follower,
     journal::Journal,
     marked::{fenced, lower},
@@ -60,6 +60,8 @@ pub(super) async fn switch(
                 return Ok(Switched::Retreated(error));
             }
             (Step::Attempt, None) => {
+                // An earlier version has migrated without it.
+                capture::capture(context, journal.plan()?, journal).await?;
                 failpoint::hit("attempt.before");
                 let number = context.target.begin_attempt(context.name(), context.id).await?;
                 failpoint::hit("attempt.after");

@@ -4,7 +4,10 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -64,6 +67,8 @@ pub(super) struct Follower {
     pub(super) scratch: PathBuf,
     lock_wait: Duration,
     lag: Lag,
+    /// The target has no foreign keys: a switch before had made some.
+    unbound: AtomicBool,
     /// The connection that batches are read through, while it is not in use.
     connection: Arc<Mutex<Option<Reader>>>,
 }
@@ -90,6 +95,7 @@ impl Follower {
             scratch: context.database.scratch.clone(),
             lock_wait: LOCK_WAIT,
             lag: context.database.lag.clone(),
+            unbound: AtomicBool::new(false),
             connection: Arc::default(),
         })
     }
@@ -139,6 +145,10 @@ impl Follower {
     /// Applies one batch.
     pub(super) async fn drain(&self, extent: Extent) -> Result<Drained> {
         let began = Instant::now();
+        if !self.unbound.load(Ordering::Relaxed) {
+            self.target.drop_foreign_keys(&self.name, self.lock_wait).await?;
+            self.unbound.store(true, Ordering::Relaxed);
+        }
         let since = self.position().await?;
         let (mut reader, mut batch) = self.read(&since, extent).await?;
         self.lag.record(batch.newest, since.applied);

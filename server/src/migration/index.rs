@@ -7,6 +7,7 @@ use switchback_proto::v1::{Finding, Plan, Severity};
 
 use super::{
     build::{Context, made, write_record},
+    capture,
     journal::Journal,
     rehearsal::WITHOUT_IT,
 };
@@ -48,6 +49,7 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
         }
     }
     rowid_indexes(context, &plan, &done).await?;
+    findings.extend(capture::capture(context, &plan, journal).await?);
     analyze(context, &plan, &done).await?;
     for finding in findings {
         context.log.finding(finding.clone());

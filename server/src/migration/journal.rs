@@ -18,6 +18,9 @@ pub(super) struct Journal {
     phase: String,
     /// The plan, once made; it is never made again.
     pub(super) plan: Option<Plan>,
+    /// Number of switches before.
+    #[serde(default)]
+    pub(super) epoch: u64,
     /// The source's schema that it was made from.
     pub(super) schema: Option<SourceSchema>,
     /// What the report says so far.

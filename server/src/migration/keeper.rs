@@ -16,6 +16,8 @@ use super::{
     following::Follower,
     marked,
     recorded::{self, Recorded},
+    returning,
+    reversing::Reverser,
 };
 use crate::{
     apply::Extent,
@@ -67,10 +69,10 @@ impl Migrations {
     }
 
     async fn follow(&self, database: &Database) {
-        let mut follower = None;
+        let mut carrier = None;
         let mut waits = backoff();
         loop {
-            let wait = match self.follow_once(database, &mut follower).await {
+            let wait = match self.carry_once(database, &mut carrier).await {
                 Ok(wait) => {
                     waits = backoff();
                     database.standing.set_waits_for(None);
@@ -83,12 +85,21 @@ impl Migrations {
                     let code = finding::FOLLOWING_WAITS;
                     let found = stands_in_the_way(Severity::Warning, code, &error);
                     database.standing.set_waits_for(Some(found));
-                    pause(database, follower.as_ref(), wait).await;
+                    pause(database, carrier.as_ref(), wait).await;
                     continue;
+                }
+                // PostgreSQL goes on, and writes down what changes.
+                Err(error) if matches!(carrier.take(), Some(Carrier::Back(_))) => {
+                    tracing::error!(
+                        database = database.config.name, %error, "nothing is carried back"
+                    );
+                    let code = finding::RETURN_STOPPED;
+                    let found = stands_in_the_way(Severity::Blocker, code, &error);
+                    database.standing.set_waits_for(Some(found));
+                    LONGEST_PAUSE
                 }
                 Err(error) => {
                     self.stop_following(database, &error).await;
-                    follower = None;
                     ASLEEP
                 }
             };
@@ -96,38 +107,45 @@ impl Migrations {
         }
     }
 
-    /// Applies one batch where there is something to follow; how long to wait then.
-    async fn follow_once(
+    /// Carries one batch over where there is something to follow; how long to wait then.
+    async fn carry_once(
         &self,
         database: &Database,
-        follower: &mut Option<Follower>,
+        carrier: &mut Option<Carrier>,
     ) -> Result<Duration> {
         let name = &database.config.name;
-        if self.store.database(name).await?.phase != Phase::Following {
-            *follower = None;
+        let phase = self.store.database(name).await?.phase;
+        if !carries(phase) {
+            *carrier = None;
             return Ok(ASLEEP);
         }
         let _gate = database.gate.lock().await;
         // An operation may have held the gate.
-        if self.store.database(name).await?.phase != Phase::Following {
+        if self.store.database(name).await?.phase != phase {
+            *carrier = None;
             return Ok(Duration::ZERO);
         }
-        let follower = match follower {
-            Some(follower) => follower,
-            None => {
-                // The target's record may be another server's by now.
-                let found = match recorded::following(database).await {
-                    Err(error) if error.reason() == Reason::LeaseHeld => return Ok(ASLEEP),
-                    found => found?,
-                };
-                follower.insert(found.follower(database)?.waiting(LOCK_WAIT))
+        if carrier.as_ref().is_none_or(|carrier| carrier.phase() != phase) {
+            // The target's record may be another server's by now.
+            match Carrier::of(database, phase).await {
+                Err(error) if error.reason() == Reason::LeaseHeld => return Ok(ASLEEP),
+                found => *carrier = Some(found?),
             }
-        };
-        if follower.is_idle().await? {
-            return Ok(IDLE);
         }
-        let drained = follower.drain(Extent::All).await?;
-        Ok(if drained.changes == 0 { IDLE } else { BUSY })
+        match carrier {
+            Some(Carrier::Over(follower)) => {
+                if follower.is_idle().await? {
+                    return Ok(IDLE);
+                }
+                let drained = follower.drain(Extent::All).await?;
+                Ok(if drained.changes == 0 { IDLE } else { BUSY })
+            }
+            Some(Carrier::Back(reverser)) => {
+                let carried = reverser.drain().await?;
+                Ok(if carried.changes == 0 { IDLE } else { BUSY })
+            }
+            None => Ok(ASLEEP),
+        }
     }
 
     /// What stands in the way needs a person: the source is open and nothing is carried over.
@@ -198,6 +216,7 @@ impl Migrations {
             Some(Phase::Following) => Phase::Following,
             _ => Phase::Idle,
         };
+        // Which engine is active is followed elsewhere.
         if record.active == Engine::Postgres || record.phase == phase {
             return Ok(());
         }
@@ -252,6 +271,11 @@ impl Migrations {
         let name = &database.config.name;
         let recorded = Recorded::parse(control)?;
         let record = self.store.database(name).await?;
+        if control.active == Engine::Postgres.word() {
+            // Shown by its record; what is carried back goes on here.
+            database.wake.notify_one();
+            return Ok(());
+        }
         if control.phase == Phase::Following.word() {
             let following = DatabaseRecord { phase: Phase::Following, ..record };
             self.store.set_database(name, following).await?;
@@ -264,6 +288,44 @@ impl Migrations {
     }
 }
 
+/// What carries changes from the active engine to the other one.
+enum Carrier {
+    Over(Box<Follower>),
+    Back(Box<Reverser>),
+}
+
+impl Carrier {
+    async fn of(database: &Database, phase: Phase) -> Result<Self> {
+        Ok(if phase == Phase::Reversible {
+            Self::Back(Box::new(recorded::reversible(database).await?.reverser(database)?))
+        } else {
+            let found = recorded::following(database).await?;
+            Self::Over(Box::new(found.follower(database)?.waiting(LOCK_WAIT)))
+        })
+    }
+
+    /// The phase that it works in.
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Over(_) => Phase::Following,
+            Self::Back(_) => Phase::Reversible,
+        }
+    }
+
+    /// Sees how far the other engine is behind while nothing can be carried over.
+    async fn observe(&self) -> Result<()> {
+        match self {
+            Self::Over(follower) => follower.observe().await,
+            Self::Back(reverser) => reverser.observe().await.map(drop),
+        }
+    }
+}
+
+/// Whether changes are carried over in a phase.
+fn carries(phase: Phase) -> bool {
+    matches!(phase, Phase::Following | Phase::Reversible)
+}
+
 /// An engine is away, or lacks space: what is in the log waits there until it is back.
 fn passes(error: &Error) -> bool {
     let cancelled = error.kind() == Kind::Cancelled;
@@ -271,11 +333,11 @@ fn passes(error: &Error) -> bool {
 }
 
 /// Waits, and goes on telling how far the target is behind.
-async fn pause(database: &Database, follower: Option<&Follower>, wait: Duration) {
+async fn pause(database: &Database, carrier: Option<&Carrier>, wait: Duration) {
     let until = Instant::now() + wait;
     loop {
-        if let Some(follower) = follower
-            && let Err(error) = follower.observe().await
+        if let Some(carrier) = carrier
+            && let Err(error) = carrier.observe().await
         {
             tracing::debug!(database = database.config.name, %error, "the lag is unknown");
         }
@@ -299,6 +361,11 @@ async fn finish_switch(database: &Database, operations: &Operations) -> Result<(
         return Ok(());
     }
     let name = database.config.name.clone();
+    let control = database.target().read_control(&name).await?;
+    if let Some(control) = control.filter(|control| control.decision == "sqlite") {
+        // The way back was decided.
+        return returning::open(&Recorded::parse(&control)?.reverser(database)?).await;
+    }
     let switch = CutoverRequest { database: name, ..CutoverRequest::default() };
     match operations.start(Request::Cutover(switch)).await {
         // The switch itself, most likely.

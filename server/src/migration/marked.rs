@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use switchback_proto::v1::KeepSource;
 
 use super::{attempt::given_up, cutover::DEADLINE};
 use crate::{
     capture::{
-        self, fence, lock,
+        self, fence, guard, lock,
         mark::{self, Mark},
     },
     db::source::SourceFile,
@@ -47,6 +48,13 @@ pub(super) async fn marked(source: &SourceFile) -> Result<Option<Mark>> {
     .await
 }
 
+/// The source's `PRAGMA schema_version` while it was fenced, and since it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lowered {
+    pub(super) before: i64,
+    pub(super) after: i64,
+}
+
 /// Opens the source to writers again where this attempt has fenced it; capture stays.
 ///
 /// The attempt was given up and can never decide; a later one may have decided since the records
@@ -56,16 +64,19 @@ pub(super) async fn lower(
     schema: &Arc<SourceSchema>,
     id: &str,
     attempt: i64,
-) -> Result<()> {
+) -> Result<Option<Lowered>> {
     let (source, schema, id) = (source.clone(), Arc::clone(schema), id.to_owned());
     blocking(move || {
         let own = |mark: &Mark| mark.migration == id && mark.fenced == Some(attempt);
-        let Some(connection) = locked(&source, own)? else { return Ok(()) };
-        fence::lower(&connection, &schema).map_err(|error| source.explain(error))?;
+        let Some(connection) = locked(&source, own)? else { return Ok(None) };
+        let explain = |error| source.explain(error);
+        let before = guard::schema_version(&connection).map_err(explain)?;
+        fence::lower(&connection, &schema).map_err(explain)?;
+        let after = guard::schema_version(&connection).map_err(explain)?;
         failpoint::hit("unfence.before");
         lock::commit(&connection, &source, DEADLINE)?;
         failpoint::hit("unfence.after");
-        Ok(())
+        Ok(Some(Lowered { before, after }))
     })
     .await
 }
@@ -95,6 +106,31 @@ pub(super) async fn leave(source: &SourceFile, id: &str, attempt: i64) -> Result
         failpoint::hit("leave.before");
         lock::commit(&connection, &source, DEADLINE)?;
         failpoint::hit("leave.after");
+        Ok(())
+    })
+    .await
+}
+
+/// Leaves the source as a finalized migration leaves it. PostgreSQL is the only engine by now.
+pub(super) async fn finish(source: &SourceFile, id: &str, keep: KeepSource) -> Result<()> {
+    let (source, id) = (source.clone(), id.to_owned());
+    blocking(move || {
+        // Somebody may have moved it away.
+        if !source.path().exists() {
+            return Ok(());
+        }
+        let explain = |error| source.explain(error);
+        let Some(connection) = locked(&source, |mark| mark.migration == id)? else { return Ok(()) };
+        match keep {
+            KeepSource::Clean | KeepSource::Sealed => capture::remove(&connection),
+            KeepSource::Unspecified | KeepSource::Fenced => {
+                capture::remove_all_but_fence(&connection)
+            }
+        }
+        .map_err(explain)?;
+        failpoint::hit("finish.before");
+        lock::commit(&connection, &source, DEADLINE)?;
+        failpoint::hit("finish.after");
         Ok(())
     })
     .await

@@ -4,10 +4,12 @@ mod abort;
 mod activation;
 mod attempt;
 mod build;
+mod capture;
 mod constraints;
 mod coordinator;
 mod cut;
 mod cutover;
+mod finalize;
 mod following;
 mod index;
 mod install;
@@ -19,6 +21,9 @@ mod planning;
 mod recorded;
 mod rehearsal;
 mod resume;
+mod returning;
+mod reversing;
+mod rollback;
 mod validation;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -67,6 +72,16 @@ impl Migrations {
                 Request::Abort(request) => {
                     let request = request.clone();
                     abort::run((database, &self.store), &request, &run, &halt).await
+                }
+                Request::Rollback(request) => {
+                    let request = request.clone();
+                    return Box::pin(rollback::run((database, &self.store), &request, run, halt))
+                        .await;
+                }
+                Request::Finalize(request) => {
+                    let request = request.clone();
+                    return Box::pin(finalize::run((database, &self.store), &request, run, halt))
+                        .await;
                 }
                 Request::Migrate(request) => {
                     let request = request.clone();

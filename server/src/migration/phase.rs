@@ -31,6 +31,14 @@ pub enum Event {
     Stopped,
     /// Somebody asked to undo what follows.
     Aborted,
+    /// Somebody asked to go back.
+    RollbackAsked,
+    /// The switch to SQLite is recorded in PostgreSQL, and SQLite is open.
+    Returned,
+    /// Somebody asked to end reverse replication.
+    FinalizeAsked,
+    /// Nothing that leads back is left.
+    Finalized,
     /// It cannot go on.
     Failed,
     /// The caller asked to stop.
@@ -68,7 +76,13 @@ impl std::error::Error for IllegalTransition {}
 /// - `following`: batches of changes, each committed with its position. A restart goes on.
 /// - `cutting_over`: the attempt is recorded, SQLite is fenced, one commit in PostgreSQL decides. A
 ///   restart reads both records (`resume`) and goes on. It cannot be cancelled.
-/// - `reversible`: PostgreSQL is active, SQLite is fenced. A restart connects to PostgreSQL.
+/// - `reversible`: PostgreSQL is active, SQLite is fenced; batches of changes are carried back. A
+///   restart connects to PostgreSQL and goes on.
+/// - `rolling_back`: one commit in PostgreSQL decides, then SQLite is opened. A restart reads the
+///   record and opens SQLite where it was decided.
+/// - `finalizing`: that there is no way back is recorded; what leads back is removed in steps. A
+///   restart goes on.
+/// - `finalized`: nothing of ours is left but what was asked to stay. A restart does nothing.
 /// - `halted`: both engines' records contradict each other, or changes cannot be carried over any
 ///   more; nothing is changed until somebody decides. A restart does nothing.
 /// - `aborting`: the cause is recorded; what was made is removed in steps. A restart goes on.
@@ -87,6 +101,11 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
         (Phase::CuttingOver, Event::Contradicted) | (Phase::Following, Event::Stopped) => {
             Ok(Phase::Halted)
         }
+        (Phase::Reversible, Event::RollbackAsked) => Ok(Phase::RollingBack),
+        (Phase::RollingBack, Event::Returned) => Ok(Phase::Following),
+        (Phase::RollingBack, Event::Retreated) => Ok(Phase::Reversible),
+        (Phase::Reversible, Event::FinalizeAsked) => Ok(Phase::Finalizing),
+        (Phase::Finalizing, Event::Finalized) => Ok(Phase::Finalized),
         // Nothing is made before `installing`, so nothing is to be undone.
         (Phase::Planning, Event::Failed | Event::Cancelled) | (Phase::Aborting, Event::Undone) => {
             Ok(Phase::Idle)
@@ -107,7 +126,7 @@ pub fn transition(phase: Phase, event: Event) -> Result<Phase, IllegalTransition
 }
 
 /// Every event.
-const EVENTS: [Event; 15] = [
+const EVENTS: [Event; 19] = [
     Event::Requested,
     Event::Planned,
     Event::Installed,
@@ -120,6 +139,10 @@ const EVENTS: [Event; 15] = [
     Event::Contradicted,
     Event::Stopped,
     Event::Aborted,
+    Event::RollbackAsked,
+    Event::Returned,
+    Event::FinalizeAsked,
+    Event::Finalized,
     Event::Failed,
     Event::Cancelled,
     Event::Undone,
@@ -160,7 +183,7 @@ mod tests {
     }
 
     /// Every pair that is legal; every other one must be refused.
-    const LEGAL: [(Phase, Event, Phase); 27] = [
+    const LEGAL: [(Phase, Event, Phase); 32] = [
         (Phase::Idle, Event::Requested, Phase::Planning),
         (Phase::Planning, Event::Planned, Phase::Installing),
         (Phase::Planning, Event::Failed, Phase::Idle),
@@ -188,6 +211,11 @@ mod tests {
         (Phase::CuttingOver, Event::Contradicted, Phase::Halted),
         (Phase::CuttingOver, Event::Failed, Phase::Aborting),
         (Phase::Aborting, Event::Undone, Phase::Idle),
+        (Phase::Reversible, Event::RollbackAsked, Phase::RollingBack),
+        (Phase::RollingBack, Event::Returned, Phase::Following),
+        (Phase::RollingBack, Event::Retreated, Phase::Reversible),
+        (Phase::Reversible, Event::FinalizeAsked, Phase::Finalizing),
+        (Phase::Finalizing, Event::Finalized, Phase::Finalized),
     ];
 
     #[test]
@@ -203,7 +231,7 @@ mod tests {
     #[test]
     fn every_phase_that_is_reached_leads_to_an_end() {
         for (_, _, phase) in LEGAL {
-            let ends = matches!(phase, Phase::Idle | Phase::Reversible | Phase::Halted);
+            let ends = matches!(phase, Phase::Idle | Phase::Finalized | Phase::Halted);
             assert!(ends || LEGAL.iter().any(|(from, _, _)| *from == phase), "{phase:?}");
         }
     }

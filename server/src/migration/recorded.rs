@@ -5,7 +5,7 @@ use switchback_proto::{
     words::Word,
 };
 
-use super::{build::Context, following::Follower, journal::Journal};
+use super::{build::Context, following::Follower, journal::Journal, reversing::Reverser};
 use crate::{
     db::{
         Database,
@@ -71,6 +71,23 @@ impl Recorded {
 
     /// What carries its changes over.
     pub(super) fn follower(&self, database: &Database) -> Result<Follower> {
+        self.with_context(database, |context| {
+            Follower::new(context, &self.journal(Phase::Following))
+        })
+    }
+
+    /// What carries changes back.
+    pub(super) fn reverser(&self, database: &Database) -> Result<Reverser> {
+        self.with_context(database, |context| {
+            Reverser::new(context, &self.journal(Phase::Reversible))
+        })
+    }
+
+    fn with_context<T>(
+        &self,
+        database: &Database,
+        make: impl FnOnce(&Context<'_>) -> Result<T>,
+    ) -> Result<T> {
         let target = database.target();
         let (log, halt) = (EventLog::none(), tokio_util::sync::CancellationToken::new());
         let context = Context {
@@ -81,7 +98,7 @@ impl Recorded {
             log: &log,
             halt: &halt,
         };
-        Follower::new(&context, &self.journal(Phase::Following))
+        make(&context)
     }
 }
 
@@ -117,4 +134,43 @@ pub(super) async fn following(database: &Database) -> Result<Recorded> {
         .hint("`switchback status` shows where it is; wait for `following`, or abort it"));
     }
     Recorded::parse(&control)
+}
+
+/// The migration of a database that this server can roll back.
+pub(super) async fn reversible(database: &Database) -> Result<Recorded> {
+    let name = &database.config.name;
+    let control = held_control(database).await?;
+    if control.active != "postgres" {
+        return Err(Error::new(
+            Reason::NotReversible,
+            format!("SQLite is the active engine of {name}: there is nothing to go back from"),
+        )
+        .hint("`switchback abort` undoes a migration that has not been cut over"));
+    }
+    if control.phase != Phase::Reversible.word() {
+        return Err(Error::new(
+            Reason::NotReversible,
+            format!("the migration of {name} is in `{}`", control.phase),
+        )
+        .hint("there is no way back once a migration is being finalized"));
+    }
+    Recorded::parse(&control)
+}
+
+/// The migration of a database, wherever it is.
+pub(super) async fn any(database: &Database) -> Result<Recorded> {
+    Recorded::parse(&held_control(database).await?)
+}
+
+async fn held_control(database: &Database) -> Result<Control> {
+    let target = database.target();
+    let name = &database.config.name;
+    let control = target.read_control(name).await?.ok_or_else(|| {
+        Error::new(Reason::NotReversible, format!("no migration of {name} is recorded"))
+            .hint("`switchback status` shows where the database is")
+    })?;
+    if control.holder != target.holder().id {
+        return Err(held(&control));
+    }
+    Ok(control)
 }

@@ -2,7 +2,8 @@
 
 use switchback_proto::{
     v1::{
-        AbortRequest, CutoverRequest, MigrateRequest, OperationKind, PlanRequest, ValidateRequest,
+        AbortRequest, CutoverRequest, FinalizeRequest, MigrateRequest, OperationKind, PlanRequest,
+        RollbackRequest, ValidateRequest,
     },
     words::Word,
 };
@@ -22,6 +23,10 @@ pub enum Request {
     Cutover(CutoverRequest),
     /// Undo a migration that has not been cut over.
     Abort(AbortRequest),
+    /// Make SQLite the active engine again.
+    Rollback(RollbackRequest),
+    /// End reverse replication.
+    Finalize(FinalizeRequest),
 }
 
 impl Request {
@@ -32,6 +37,8 @@ impl Request {
             Self::Validate(_) => OperationKind::Validate,
             Self::Cutover(_) => OperationKind::Cutover,
             Self::Abort(_) => OperationKind::Abort,
+            Self::Rollback(_) => OperationKind::Rollback,
+            Self::Finalize(_) => OperationKind::Finalize,
         }
     }
 
@@ -43,6 +50,8 @@ impl Request {
             Self::Validate(request) => &request.database,
             Self::Cutover(request) => &request.database,
             Self::Abort(request) => &request.database,
+            Self::Rollback(request) => &request.database,
+            Self::Finalize(request) => &request.database,
         }
     }
 
@@ -53,14 +62,17 @@ impl Request {
             Self::Validate(request) => &request.request_id,
             Self::Cutover(request) => &request.request_id,
             Self::Abort(request) => &request.request_id,
+            Self::Rollback(request) => &request.request_id,
+            Self::Finalize(request) => &request.request_id,
         }
     }
 
     pub(super) fn changes_data(&self) -> bool {
         match self {
             Self::Plan(_) | Self::Validate(_) => false,
-            Self::Migrate(_) | Self::Abort(_) => true,
+            Self::Migrate(_) | Self::Abort(_) | Self::Finalize(_) => true,
             Self::Cutover(request) => !request.dry_run,
+            Self::Rollback(request) => !request.dry_run,
         }
     }
 
@@ -71,6 +83,8 @@ impl Request {
             Self::Validate(request) => serde_json::to_string(request),
             Self::Cutover(request) => serde_json::to_string(request),
             Self::Abort(request) => serde_json::to_string(request),
+            Self::Rollback(request) => serde_json::to_string(request),
+            Self::Finalize(request) => serde_json::to_string(request),
         };
         json.map_err(|e| Error::new(Reason::Internal, "a request has no JSON form").caused_by(e))
     }
@@ -82,6 +96,8 @@ impl Request {
             OperationKind::Validate => serde_json::from_str(json).map(Self::Validate),
             OperationKind::Cutover => serde_json::from_str(json).map(Self::Cutover),
             OperationKind::Abort => serde_json::from_str(json).map(Self::Abort),
+            OperationKind::Rollback => serde_json::from_str(json).map(Self::Rollback),
+            OperationKind::Finalize => serde_json::from_str(json).map(Self::Finalize),
             other => {
                 return Err(Error::new(
                     Reason::StateUnusable,

@@ -43,7 +43,21 @@ pub(super) fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
 
 pub(super) fn cutover(request: &v1::CutoverRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
-    if request.deadline_ms > LONGEST_DEADLINE_MS {
+    deadline(request.deadline_ms)
+}
+
+pub(super) fn rollback(request: &v1::RollbackRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    deadline(request.deadline_ms)
+}
+
+pub(super) fn finalize(request: &v1::FinalizeRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    known("keep_source", v1::KeepSource::try_from(request.keep_source))
+}
+
+fn deadline(millis: u64) -> Result<(), Status> {
+    if millis > LONGEST_DEADLINE_MS {
         return Err(refuse("deadline_ms is too large", "the most is 600000, ten minutes"));
     }
     Ok(())

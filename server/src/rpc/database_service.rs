@@ -166,16 +166,22 @@ impl DatabaseService for Databases {
 
     async fn rollback(
         &self,
-        _: Request<v1::RollbackRequest>,
+        request: Request<v1::RollbackRequest>,
     ) -> Result<Response<Self::RollbackStream>, Status> {
-        later("Rollback")
+        let request = request.into_inner();
+        check::rollback(&request)?;
+        let wrap = |event| v1::RollbackResponse { event: Some(event) };
+        self.start(operations::Request::Rollback(request), wrap).await
     }
 
     async fn finalize(
         &self,
-        _: Request<v1::FinalizeRequest>,
+        request: Request<v1::FinalizeRequest>,
     ) -> Result<Response<Self::FinalizeStream>, Status> {
-        later("Finalize")
+        let request = request.into_inner();
+        check::finalize(&request)?;
+        let wrap = |event| v1::FinalizeResponse { event: Some(event) };
+        self.start(operations::Request::Finalize(request), wrap).await
     }
 
     async fn backup(

@@ -22,6 +22,7 @@ mod operations;
 mod outage;
 mod program;
 mod resume;
+mod rollback;
 mod round;
 mod service;
 mod small_disk;

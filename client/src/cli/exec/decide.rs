@@ -60,16 +60,16 @@ pub(super) fn exit_code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The engine that the program is taken to use: one that was told of a switch has `grace` to
+/// The switch that the program is taken to know of: one that was told of a switch has `grace` to
 /// follow, and what it ends with by then is about the engine before.
 pub(super) fn in_use(
-    started: Engine,
-    told: Option<(Engine, Instant)>,
+    started: Active,
+    told: Option<(Active, Instant)>,
     grace: Duration,
     now: Instant,
-) -> Engine {
+) -> Active {
     match told {
-        Some((engine, at)) if now.duration_since(at) > grace => engine,
+        Some((active, at)) if now.duration_since(at) > grace => active,
         _ => started,
     }
 }
@@ -135,12 +135,13 @@ mod tests {
     #[test]
     fn a_told_program_has_its_grace() {
         let (at, grace) = (Instant::now(), Duration::from_secs(10));
-        let told = Some((Engine::Postgres, at));
+        let started = Active { engine: Engine::Sqlite, epoch: 2 };
+        let next = Active { engine: Engine::Postgres, epoch: 3 };
         let after =
-            |seconds| in_use(Engine::Sqlite, told, grace, at + Duration::from_secs(seconds));
-        assert_eq!(after(1), Engine::Sqlite);
-        assert_eq!(after(11), Engine::Postgres);
-        assert_eq!(in_use(Engine::Sqlite, None, grace, at), Engine::Sqlite);
+            |seconds| in_use(started, Some((next, at)), grace, at + Duration::from_secs(seconds));
+        assert_eq!(after(1), started);
+        assert_eq!(after(11), next);
+        assert_eq!(in_use(started, None, grace, at), started);
     }
 
     #[test]

@@ -46,14 +46,14 @@ impl Follower {
         }
     }
 
-    /// Whether the engine was switched, or is just being switched.
-    pub(super) async fn was_switched(&mut self, from: Engine) -> bool {
+    /// Whether the engine was switched, there and back again perhaps, or is just being switched.
+    pub(super) async fn was_switched(&mut self, from: Active) -> bool {
         let Ok(Ok(database)) = timeout(PENDING, self.client.database(&self.name)).await else {
-            return self.active().engine != from;
+            return self.active() != from;
         };
         accept(&self.active, Active::of(&database));
         let patience = if is_switching(database.phase()) { PENDING } else { Duration::ZERO };
-        timeout(patience, self.switched(from)).await.is_ok()
+        timeout(patience, self.news.wait_for(|active| *active != from)).await.is_ok()
     }
 }
 

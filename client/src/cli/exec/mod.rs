@@ -200,8 +200,8 @@ impl Supervisor {
 
     /// Whether the program ended because the engine was switched under it.
     async fn may_follow(&mut self, program: &Program) -> bool {
-        let told = program.told.map(|(active, at)| (active.engine, at.into_std()));
-        let used = in_use(program.started.engine, told, self.grace, std::time::Instant::now());
+        let told = program.told.map(|(active, at)| (active, at.into_std()));
+        let used = in_use(program.started, told, self.grace, std::time::Instant::now());
         tokio::select! {
             switched = self.follower.was_switched(used) => switched,
             () = self.signals.dismissal() => false,

@@ -1,7 +1,8 @@
 //! What an operation did, for a person.
 
 use switchback_client::v1::{
-    AbortReport, CutoverForecast, CutoverReport, MigrateReport, PhaseSeconds, result_event::Report,
+    AbortReport, CutoverForecast, CutoverReport, MigrateReport, PhaseSeconds, RollbackReport,
+    result_event::Report,
 };
 
 use super::{
@@ -21,8 +22,23 @@ pub(crate) fn print(output: &mut Output, report: &Report) {
         }
         Report::Cutover(report) => output.line(&cutover(report)),
         Report::Abort(report) => output.line(&abort(report)),
+        Report::Rollback(RollbackReport { forecast: Some(forecast), .. }) => {
+            output.text(&told(forecast));
+        }
+        Report::Rollback(report) => {
+            if !report.findings.is_empty() {
+                output.text(&findings::render(&report.findings));
+            }
+            output.line(&rollback(report));
+        }
+        Report::Finalize(report) => {
+            if !report.findings.is_empty() {
+                output.text(&findings::render(&report.findings));
+            }
+            output.line("finalized: PostgreSQL is the only engine; there is no way back");
+        }
         // Their commands are not in this version: the state that has been said is all.
-        Report::Rollback(_) | Report::Finalize(_) | Report::Backup(_) | Report::Restore(_) => {}
+        Report::Backup(_) | Report::Restore(_) => {}
     }
 }
 
@@ -84,6 +100,15 @@ fn cutover(report: &CutoverReport) -> String {
     format!(
         "cutover: writers were held {}, epoch {}",
         seconds(report.write_pause_ms / 1000.0),
+        report.epoch
+    )
+}
+
+fn rollback(report: &RollbackReport) -> String {
+    format!(
+        "rollback: writers were held {}, {} carried back, epoch {}",
+        seconds(report.write_pause_ms / 1000.0),
+        counted(report.changes, "change"),
         report.epoch
     )
 }

@@ -101,6 +101,25 @@ impl Target {
         })
     }
 
+    /// Lets the target follow from where it was before PostgreSQL was active: nobody has written to
+    /// the source since, and only its fence has changed the schema, from one version to another.
+    pub(crate) async fn follow_from(
+        &self,
+        database: &str,
+        migration: &str,
+        (fenced, open): (i64, i64),
+    ) -> Result<()> {
+        let client = self.postgres().get().await?;
+        let sql = "UPDATE switchback.control c SET source_version = $5, \
+                     beat = greatest(c.beat, r.beat) FROM switchback.returned r \
+                   WHERE c.database = $1 AND migration = $2 AND holder = $3 \
+                     AND c.active = 'sqlite' AND r.database = $1 AND r.source_version = $4";
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&database, &migration, &self.holder().id, &fenced, &open];
+        client.execute(sql, &values).await.map_err(failed)?;
+        Ok(())
+    }
+
     /// Records the plan as it was carried out.
     pub(crate) async fn write_plan(&self, client: &impl GenericClient, plan: &Plan) -> Result<()> {
         let json = serde_json::to_string(plan).map_err(|error| {

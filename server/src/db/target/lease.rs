@@ -83,7 +83,6 @@ impl Target {
             return Ok(Tenure::Ours);
         }
         let sql = "SELECT holder_name, phase, lease_until < now() AND source_schema <> '' \
-                     AND active = 'sqlite' \
                    FROM switchback.control WHERE database = $1";
         let row = client.query_opt(sql, &[&database]).await.map_err(failed)?;
         Ok(row.map_or(Tenure::Nobody, |row| {
@@ -104,7 +103,7 @@ impl Target {
         let sql = "UPDATE switchback.control SET holder = $2, holder_name = $3, \
                      lease_until = now() + $4::text::interval \
                    WHERE database = $1 AND holder <> $2 AND lease_until < now() \
-                     AND source_schema <> '' AND active = 'sqlite'";
+                     AND source_schema <> ''";
         let values: [&(dyn ToSql + Sync); 4] =
             [&database, &self.holder.id, &self.holder.name, &self.holder.lease()];
         let silent = "SELECT holder FROM switchback.control \

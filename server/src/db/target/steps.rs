@@ -5,10 +5,14 @@ use std::collections::HashSet;
 use tokio_postgres::{Client, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use super::{Target, installed_version, lock};
+use super::{Target, installed_version, lock, reverse::triggers};
 use crate::{
     db::postgres::failed,
-    dialect::ident::{qualified, quote},
+    dialect::{
+        capture::ROWID_COLUMN,
+        ident::{qualified, quote},
+        reverse::{Captured, FENCE},
+    },
     error::{Error, Reason, Result},
     failpoint,
     task::cancelled,
@@ -49,6 +53,15 @@ pub enum Made<'a> {
         /// Name of the constraint.
         name: &'a str,
     },
+    /// Reverse capture of a table: triggers, and the functions that they call.
+    Capture {
+        /// Schema.
+        schema: &'a str,
+        /// Table.
+        table: &'a str,
+        /// Its number in the log.
+        number: &'a str,
+    },
     /// Something that goes when its table goes: an index, a check, a sequence's value.
     Part,
 }
@@ -69,6 +82,7 @@ impl<'a> Made<'a> {
             Self::Table { schema, name } => ["table", schema, name, ""],
             Self::View { schema, name } => ["view", schema, name, ""],
             Self::ForeignKey { schema, table, name } => ["foreign_key", schema, table, name],
+            Self::Capture { schema, table, number } => ["capture", schema, table, number],
             Self::Part => ["", "", "", ""],
         }
     }
@@ -166,6 +180,72 @@ impl Target {
     }
 }
 
+/// Longest wait for a table's lock: applications wait behind it.
+const FINALIZE_WAIT: &str = "SET LOCAL lock_timeout = '500ms'";
+
+impl Target {
+    /// Takes what is ours off the tables of a migration that is over, each in a transaction of its
+    /// own, then removes what is recorded of it. What stays is the record of the switch itself, and
+    /// rejected rows; returns how many those are.
+    pub(crate) async fn finalize(&self, database: &str, migration: &str) -> Result<u64> {
+        let mut client = self.postgres().get().await?;
+        if installed_version(&*client).await?.is_none() {
+            return Ok(0);
+        }
+        let sql = "SELECT namespace, relation FROM switchback.steps \
+                   WHERE database = $1 AND kind = 'table' ORDER BY seq";
+        let tables = client.query(sql, &[&database]).await.map_err(failed)?;
+        for row in &tables {
+            let (schema, table): (&str, &str) = (row.get(0), row.get(1));
+            let transaction = client.transaction().await.map_err(failed)?;
+            transaction.batch_execute(FINALIZE_WAIT).await.map_err(failed)?;
+            self.require(&transaction, database).await?;
+            release(&transaction, database, (schema, table)).await?;
+            transaction.commit().await.map_err(failed)?;
+        }
+        let transaction = client.transaction().await.map_err(failed)?;
+        self.require(&transaction, database).await?;
+        for table in ["copy_position", "change_log", "returned", "steps"] {
+            let sql = format!("DELETE FROM switchback.{table} WHERE database = $1");
+            transaction.execute(&sql, &[&database]).await.map_err(failed)?;
+        }
+        let sql = "UPDATE switchback.control SET phase = 'finalized' \
+                   WHERE database = $1 AND migration = $2";
+        transaction.execute(sql, &[&database, &migration]).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        self.rejects(database).await
+    }
+}
+
+/// Takes the triggers of ours and the rowid off a table, and forgets that it was made.
+async fn release(
+    transaction: &Transaction<'_>,
+    database: &str,
+    (schema, table): (&str, &str),
+) -> Result<()> {
+    let sql = "SELECT name FROM switchback.steps \
+               WHERE database = $1 AND kind = 'capture' AND namespace = $2 AND relation = $3";
+    let captures = transaction.query(sql, &[&database, &schema, &table]).await.map_err(failed)?;
+    for row in &captures {
+        drop_capture(transaction, database, ["capture", schema, table, row.get(0)]).await?;
+    }
+    let full = qualified(schema, table);
+    let gone = "SELECT to_regclass($1) IS NULL";
+    if !transaction.query_one(gone, &[&full]).await.map_err(failed)?.get::<_, bool>(0) {
+        let sql = format!(
+            "DROP TRIGGER IF EXISTS {} ON {full}; ALTER TABLE {full} DROP COLUMN IF EXISTS {}",
+            quote(FENCE),
+            quote(ROWID_COLUMN)
+        );
+        transaction.batch_execute(&sql).await.map_err(failed)?;
+    }
+    let sql = "DELETE FROM switchback.steps \
+               WHERE database = $1 AND namespace = $2 AND relation = $3 \
+                 AND kind IN ('capture', 'table')";
+    transaction.execute(sql, &[&database, &schema, &table]).await.map_err(failed)?;
+    Ok(())
+}
+
 /// Records that a migration is undone, so that it cannot be activated any more; false where the
 /// record is another migration's.
 async fn decide_to_abort(
@@ -200,7 +280,9 @@ async fn drop_newest(transaction: &Transaction<'_>, database: &str) -> Result<(b
     let mut dropped = 0;
     for row in &rows {
         let parts: [&str; 4] = [row.get(1), row.get(2), row.get(3), row.get(4)];
-        if let Some(sql) = drop_statement(transaction, parts).await? {
+        if parts[0] == "capture" {
+            drop_capture(transaction, database, parts).await?;
+        } else if let Some(sql) = drop_statement(transaction, parts).await? {
             transaction.batch_execute(&sql).await.map_err(failed)?;
             dropped += 1;
         }
@@ -230,6 +312,24 @@ async fn drop_statement(
     })
 }
 
+/// Removes what writes down the changes of a table. The fence stays.
+pub(super) async fn drop_capture(
+    transaction: &Transaction<'_>,
+    database: &str,
+    [_, schema, table, number]: [&str; 4],
+) -> Result<()> {
+    let own = triggers(transaction, schema).await?;
+    let own = own.get(table).map(Vec::as_slice).unwrap_or_default();
+    let full = qualified(schema, table);
+    for name in own.iter().filter(|name| *name != FENCE) {
+        let sql = format!("DROP TRIGGER IF EXISTS {} ON {full}", quote(name));
+        transaction.batch_execute(&sql).await.map_err(failed)?;
+    }
+    let number = number.parse().unwrap_or_default();
+    let captured = Captured { database, schema, table, number, key: &[], guards: &[] };
+    transaction.batch_execute(&captured.drop_functions()).await.map_err(failed)
+}
+
 async fn schema_is_empty(transaction: &Transaction<'_>, schema: &str) -> Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT FROM pg_depend d JOIN pg_namespace n ON n.oid = d.refobjid \
                  WHERE d.refclassid = 'pg_namespace'::regclass AND n.nspname = $1::text \
@@ -239,7 +339,7 @@ async fn schema_is_empty(transaction: &Transaction<'_>, schema: &str) -> Result<
 
 /// Deletes what is recorded about a database, and the control schema after the last one.
 async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
-    for table in ["rejects", "copy_position", "control"] {
+    for table in ["rejects", "copy_position", "change_log", "returned", "control"] {
         let sql = format!("DELETE FROM switchback.{table} WHERE database = $1");
         transaction.execute(&sql, &[&database]).await.map_err(failed)?;
     }
@@ -249,10 +349,12 @@ async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
         return Ok(());
     }
     let ours = "DROP TABLE switchback.control, switchback.copy_position, switchback.rejects, \
-                  switchback.steps, switchback.schema_migrations";
+                  switchback.steps, switchback.change_log, switchback.returned, \
+                  switchback.schema_migrations";
     transaction.batch_execute(ours).await.map_err(failed)?;
-    let fence = "DROP FUNCTION IF EXISTS switchback.refuse_write()";
-    transaction.batch_execute(fence).await.map_err(failed)?;
+    let functions = "DROP FUNCTION IF EXISTS switchback.refuse_write(), \
+                       switchback.refuse_truncate(), switchback.refuse_value()";
+    transaction.batch_execute(functions).await.map_err(failed)?;
     if schema_is_empty(transaction, "switchback").await? {
         transaction.batch_execute("DROP SCHEMA switchback").await.map_err(failed)?;
     }

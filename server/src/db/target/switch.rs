@@ -8,12 +8,12 @@ use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 use super::{Target, controls, lease::held};
 use crate::{
     db::postgres::failed,
-    dialect::ident::{qualified, quote},
+    dialect::{
+        ident::{qualified, quote},
+        reverse::FENCE,
+    },
     error::{Error, Reason, Result},
 };
-
-/// Name of the fence's trigger on each table.
-const FENCE: &str = "switchback_fence";
 
 /// Longest wait for a table's lock at a time: autovacuum, which a table that was just loaded draws,
 /// gives way to whoever has waited for PostgreSQL's deadlock_timeout of 1 s. Nobody is held up
@@ -79,14 +79,7 @@ impl Target {
         left: Duration,
     ) -> Result<()> {
         let Attempt { plan, migration, number } = attempt;
-        let seconds = left.as_secs() + 1;
-        // A stale coordinator that was stopped in the middle does not keep the tables locked.
-        let settings = format!(
-            "SET LOCAL statement_timeout = '{seconds}s'; \
-             SET LOCAL idle_in_transaction_session_timeout = '{}s'",
-            seconds + 5
-        );
-        transaction.batch_execute(&settings).await.map_err(failed)?;
+        limit_statements(transaction, left).await?;
         let sql = "UPDATE switchback.control SET decision = 'pg', active = 'postgres', \
                      phase = 'reversible', epoch = epoch + 1 \
                    WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'sqlite' \
@@ -96,28 +89,24 @@ impl Target {
         if transaction.execute(sql, &values).await.map_err(failed)? == 0 {
             return Err(self.refused(transaction, &plan.database, migration).await);
         }
-        self.lock_tables(transaction, plan, left).await?;
-        let tables = tables(plan);
-        let open: Vec<String> = tables
-            .iter()
-            .map(|table| format!("ALTER TABLE {table} DISABLE TRIGGER {}", quote(FENCE)))
-            .collect();
-        transaction.batch_execute(&open.join("; ")).await.map_err(failed)
+        let leftover = "DELETE FROM switchback.change_log WHERE database = $1";
+        transaction.execute(leftover, &[&plan.database]).await.map_err(failed)?;
+        self.lock_tables(transaction, plan, left.min(LOCK_WAIT)).await?;
+        self.open(transaction, plan).await
     }
 
-    /// Locks every table, in the same order whoever does it, or fails within the time that is
-    /// `left`.
+    /// Locks every table, in the same order whoever does it, or fails after a `wait`.
     pub(crate) async fn lock_tables(
         &self,
         transaction: &Transaction<'_>,
         plan: &Plan,
-        left: Duration,
+        wait: Duration,
     ) -> Result<()> {
         let tables = tables(plan);
         if tables.is_empty() {
             return Ok(());
         }
-        let wait = left.min(LOCK_WAIT).as_millis().max(50);
+        let wait = wait.as_millis().max(50);
         // What disabling a trigger takes: it lets readers through; dropping one would wait for them.
         let names = tables.join(", ");
         let lock = format!(
@@ -152,6 +141,17 @@ impl Target {
             Some(own) => Err(held(own)),
         }
     }
+}
+
+/// A stale coordinator that was stopped in the middle does not keep the tables locked.
+pub(super) async fn limit_statements(transaction: &Transaction<'_>, left: Duration) -> Result<()> {
+    let seconds = left.as_secs() + 1;
+    let settings = format!(
+        "SET LOCAL statement_timeout = '{seconds}s'; \
+         SET LOCAL idle_in_transaction_session_timeout = '{}s'",
+        seconds + 5
+    );
+    transaction.batch_execute(&settings).await.map_err(failed)
 }
 
 fn tables(plan: &Plan) -> Vec<String> {

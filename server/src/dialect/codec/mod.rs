@@ -22,6 +22,7 @@ pub use self::{
     name::TABLE,
     number::{EXACT_INTEGERS, stored_as_integer},
     numeric::Scale,
+    pg_type::sent_as,
     text::check_text,
     uuid::UuidForm,
 };

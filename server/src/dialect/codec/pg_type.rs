@@ -51,6 +51,36 @@ impl PgType {
     }
 }
 
+/// An expression for the field that PostgreSQL sends for a value of a type; `None` for a type that
+/// no codec knows. Neither the session's settings nor its `search_path` change it. Equal values have
+/// equal fields.
+pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
+    let function = match PgType::parse(pg_type)?.base {
+        "bytea" => return Some(value.to_owned()),
+        // What `textsend` gives is in the client's encoding.
+        "text" | "varchar" => {
+            return Some(format!("pg_catalog.convert_to({value}, 'UTF8')"));
+        }
+        "json" => return Some(format!("pg_catalog.convert_to({value}::pg_catalog.text, 'UTF8')")),
+        "numeric" => {
+            return Some(format!("pg_catalog.numeric_send(pg_catalog.trim_scale({value}))"));
+        }
+        // −0.0 becomes 0.0.
+        "double precision" => {
+            return Some(format!("pg_catalog.float8send({value} OPERATOR(pg_catalog.+) '0')"));
+        }
+        "bigint" => "int8send",
+        "boolean" => "boolsend",
+        "date" => "date_send",
+        "time" => "time_send",
+        "timestamp" => "timestamp_send",
+        "timestamptz" => "timestamptz_send",
+        "uuid" => "uuid_send",
+        _ => return None,
+    };
+    Some(format!("pg_catalog.{function}({value})"))
+}
+
 pub(super) fn natural(codec: &Codec) -> String {
     match codec {
         Codec::Integer => "bigint",

@@ -1,0 +1,34 @@
+//! `rollback`: makes SQLite the active engine again, or says whether that would be tried.
+
+use std::time::Duration;
+
+use clap::Args as ArgsGroup;
+use switchback_client::{Result, exit::Exit, v1::RollbackRequest};
+use uuid::Uuid;
+
+use super::{Session, cutover::deadline, follow::follow};
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct RollbackArgs {
+    /// Longest time to hold writers (500ms, 5s, 2m), at most 10m; then they go on in PostgreSQL
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = deadline)]
+    deadline: Duration,
+    /// Only say whether it would be tried and how long writers would be held
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(session: &mut Session, args: RollbackArgs) -> Result<Exit> {
+    let client = session.connect().await?;
+    let request_id = Uuid::now_v7().to_string();
+    let request = RollbackRequest {
+        database: session.database(),
+        request_id: request_id.clone(),
+        deadline_ms: u64::try_from(args.deadline.as_millis()).unwrap_or(u64::MAX),
+        dry_run: args.dry_run,
+        ..RollbackRequest::default()
+    };
+    let followed = follow(session, &request_id, client.rollback(request)).await?;
+    followed.print(session);
+    Ok(followed.exit())
+}

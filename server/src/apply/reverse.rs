@@ -1,0 +1,134 @@
+//! The way back: what PostgreSQL's change log names is carried over as one batch.
+//!
+//! As in the other direction all keys are deleted and the current rows inserted, in one transaction
+//! of SQLite. What was read leaves PostgreSQL's log in the transaction that read it, which commits
+//! after SQLite's: a batch may come twice and is never lost.
+
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use switchback_proto::v1::Plan;
+
+use super::tables::{FollowedTable, Unnested};
+use crate::{
+    copy::reader::{changed, exactly},
+    dialect::{
+        reverse::{Captured, Guard},
+        schema::{Column, SourceSchema},
+        sqlite::quote,
+    },
+    error::{Error, Reason, Result},
+};
+
+pub(crate) use read::{Taken, take};
+pub(crate) use write::write;
+
+/// A table whose changes are carried back.
+pub(crate) struct ReversedTable {
+    pub(crate) followed: FollowedTable,
+    /// The carried columns as SQLite has them; `None` for the rowid.
+    columns: Vec<Option<Column>>,
+    /// Reads the rows of keys that are given as one array a column, from PostgreSQL.
+    select: String,
+    select_all: String,
+    /// SQLite's statements.
+    delete: String,
+    delete_all: String,
+    insert: String,
+}
+
+/// The tables of a plan, followed in the other direction.
+pub(crate) fn reversed(
+    plan: &Plan,
+    schema: &SourceSchema,
+    followed: Vec<FollowedTable>,
+) -> Result<Arc<Vec<ReversedTable>>> {
+    let tables = followed.into_iter().map(|followed| {
+        let table = schema.tables.iter().find(|table| table.name == followed.plan.source);
+        let table = table.ok_or_else(changed)?;
+        if let Some(name) = unknown_collation(table) {
+            return Err(uncollated(&table.name, name));
+        }
+        let of = |name: &str| table.columns.iter().find(|column| column.name == name).cloned();
+        let columns: Vec<Option<Column>> = followed
+            .columns
+            .iter()
+            .map(|column| if column.ours { None } else { of(&column.source) })
+            .collect();
+        let carried: Vec<String> =
+            followed.columns.iter().map(|column| quote(&column.source)).collect();
+        let key: Vec<&str> = followed
+            .key
+            .iter()
+            .flatten()
+            .map(|number| followed.columns[*number].source.as_str())
+            .collect();
+        let name = quote(&table.name);
+        let marks: Vec<String> = (1..=carried.len()).map(|number| format!("?{number}")).collect();
+        let unnested = Unnested::new(&plan.target_schema, &followed.plan, &followed.columns);
+        Ok(ReversedTable {
+            select: unnested.select(followed.key.as_deref().unwrap_or_default()),
+            select_all: unnested.select_all(),
+            delete: format!("DELETE FROM main.{name} AS s WHERE {}", exactly(&key)),
+            delete_all: format!("DELETE FROM main.{name}"),
+            insert: format!(
+                "INSERT INTO main.{name} ({}) VALUES ({})",
+                carried.join(", "),
+                marks.join(", ")
+            ),
+            columns,
+            followed,
+        })
+    });
+    tables.collect::<Result<Vec<_>>>().map(Arc::new)
+}
+
+impl ReversedTable {
+    /// What reverse capture has to know of the table.
+    pub(crate) fn captured<'a>(
+        &'a self,
+        plan: &'a Plan,
+        key: &'a [(&'a str, &'a str)],
+        guards: &'a [Guard],
+    ) -> Captured<'a> {
+        Captured {
+            database: &plan.database,
+            schema: &plan.target_schema,
+            table: &self.followed.plan.target,
+            number: self.followed.number,
+            key,
+            guards,
+        }
+    }
+
+    /// What its columns may hold.
+    pub(crate) fn guards(&self) -> Vec<Guard> {
+        Vec::new()
+    }
+
+    /// Name and type in the target of the columns that name a row.
+    pub(crate) fn key(&self) -> Vec<(&str, &str)> {
+        let columns = self.followed.key.iter().flatten();
+        let columns = columns.map(|number| &self.followed.columns[*number]);
+        columns.map(|column| (column.target.as_str(), column.r#type.as_str())).collect()
+    }
+}
+
+/// A collation that only the application brings, by which an index of the table is sorted.
+fn unknown_collation(table: &crate::dialect::schema::Table) -> Option<&str> {
+    let of_columns = table.columns.iter().map(|column| column.collation.as_str());
+    let terms = table.indexes.iter().flat_map(|index| &index.terms);
+    let mut collations = of_columns.chain(terms.map(|term| term.collation.as_str()));
+    collations.find(|name| !matches!(*name, "" | "BINARY" | "NOCASE" | "RTRIM"))
+}
+
+/// Rows could be inserted, and would stand at the wrong place of the index.
+fn uncollated(table: &str, collation: &str) -> Error {
+    Error::new(
+        Reason::ReturnRefused,
+        format!("the table {table} is sorted by {collation}, a collation of the application"),
+    )
+    .hint("what is written on PostgreSQL cannot be carried back to SQLite: finalize when ready")
+}

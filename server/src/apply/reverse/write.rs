@@ -1,0 +1,159 @@
+//! Writing a batch in a transaction of SQLite: all deletes first, then the current rows.
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::{
+    ReversedTable,
+    read::{Taken, TakenTable},
+};
+use crate::{
+    apply::spool::{Spool, read_field},
+    copy::{key, reader::Bound},
+    db::source::SourceFile,
+    dialect::value::OwnedValue,
+    error::{Error, Reason, Result},
+};
+
+/// Writes a batch. The caller holds the write lock, with triggers and foreign keys off, and commits.
+pub(crate) fn write(
+    connection: &Connection,
+    file: &SourceFile,
+    tables: &[ReversedTable],
+    taken: &mut Taken,
+) -> Result<()> {
+    for changed in &mut taken.tables {
+        delete(connection, file, &tables[changed.table], changed)?;
+    }
+    for changed in &mut taken.tables {
+        insert(connection, file, &tables[changed.table], changed)?;
+    }
+    Ok(())
+}
+
+fn delete(
+    connection: &Connection,
+    file: &SourceFile,
+    table: &ReversedTable,
+    changed: &mut TakenTable,
+) -> Result<()> {
+    let explain = |error| file.explain(error);
+    if changed.whole {
+        connection.execute(&table.delete_all, []).map_err(explain)?;
+        return Ok(());
+    }
+    let key: Vec<usize> = table.followed.key.clone().unwrap_or_default();
+    let mut statement = connection.prepare_cached(&table.delete).map_err(explain)?;
+    let mut keys = Rows::new(&mut changed.keys, table, &key)?;
+    while keys.next()? {
+        keys.execute(&mut statement).map_err(explain)?;
+    }
+    Ok(())
+}
+
+fn insert(
+    connection: &Connection,
+    file: &SourceFile,
+    table: &ReversedTable,
+    changed: &mut TakenTable,
+) -> Result<()> {
+    let explain = |error| file.explain(error);
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let mut statement = connection.prepare_cached(&table.insert).map_err(explain)?;
+    let mut rows = Rows::new(&mut changed.rows, table, &all)?;
+    while rows.next()? {
+        rows.survives()?;
+        if let Err(error) = rows.execute(&mut statement) {
+            return Err(match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::ConstraintViolation) => rows.violates(&error),
+                _ => explain(error),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Spooled fields, a row at a time, as values of SQLite.
+struct Rows<'a> {
+    table: &'a ReversedTable,
+    from: std::io::BufReader<&'a mut tempfile::SpooledTempFile>,
+    left: u64,
+    /// Numbers of the carried columns that a row has.
+    columns: &'a [usize],
+    field: Vec<u8>,
+    values: Vec<OwnedValue>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(spool: &'a mut Spool, table: &'a ReversedTable, columns: &'a [usize]) -> Result<Self> {
+        let left = spool.rows;
+        let from = spool.read()?;
+        Ok(Self { table, from, left, columns, field: Vec::new(), values: Vec::new() })
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        if self.left == 0 {
+            return Ok(false);
+        }
+        self.left -= 1;
+        self.values.clear();
+        for column in self.columns {
+            self.field.clear();
+            read_field(&mut self.from, &mut self.field)?;
+            let (length, field) = self.field.split_at(4);
+            let field = (length != [0xff; 4]).then_some(field);
+            let codec = self.table.followed.columns[*column].codec;
+            let value = codec.decode(field).map_err(|_| self.refused(*column))?;
+            self.values.push(value);
+        }
+        Ok(true)
+    }
+
+    /// Whether SQLite stores every value as it is.
+    fn survives(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn execute(&self, statement: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
+        for (number, value) in self.values.iter().enumerate() {
+            statement.raw_bind_parameter(number + 1, Bound(value))?;
+        }
+        statement.raw_execute()
+    }
+
+    /// The key of the row, as far as it is read.
+    fn name(&self) -> String {
+        let key = self.table.followed.key.iter().flatten();
+        let named: Vec<(&str, OwnedValue)> = key
+            .filter_map(|column| {
+                let at = self.columns.iter().position(|known| known == column)?;
+                let name = self.table.followed.columns[*column].source.as_str();
+                Some((name, self.values.get(at)?.clone()))
+            })
+            .collect();
+        if named.is_empty() { "a row".into() } else { format!("the row {}", key::name(&named)) }
+    }
+
+    fn refused(&self, column: usize) -> Error {
+        let column = &self.table.followed.columns[column];
+        let table = &self.table.followed.plan.source;
+        Error::new(
+            Reason::ReturnRefused,
+            format!(
+                "{} of {table} holds a value in {} that SQLite cannot hold",
+                self.name(),
+                column.target
+            ),
+        )
+        .hint("change the value on PostgreSQL; until then nothing more is carried back")
+    }
+
+    fn violates(&self, error: &rusqlite::Error) -> Error {
+        let table = &self.table.followed.plan.source;
+        let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+        Error::new(
+            Reason::ReturnRefused,
+            format!("{} of {table} breaks a constraint that SQLite has (code {code})", self.name()),
+        )
+        .hint("change the row on PostgreSQL; until then nothing more is carried back")
+    }
+}

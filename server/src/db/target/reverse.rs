@@ -1,0 +1,256 @@
+//! Reverse capture in PostgreSQL, and how far what it wrote down is carried back.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use switchback_proto::v1::Plan;
+use tokio_postgres::{GenericClient, Transaction, types::ToSql};
+
+use super::{Made, Step, Target, switch::limit_statements};
+use crate::{
+    db::postgres::failed,
+    dialect::{
+        ident::{qualified, quote},
+        reverse::{self, CAPTURE, Captured, TRIGGERS},
+    },
+    error::{Error, Reason, Result},
+};
+
+/// Longest wait for the tables' locks at a time while applications write: they touch tables in
+/// other orders, and a deadlock is seen by PostgreSQL only after a second.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
+
+/// How far the source is behind the target while the target is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Returned {
+    /// The source's beat by the last change that was carried back.
+    pub(crate) beat: i64,
+    /// The source's `PRAGMA schema_version` at that time.
+    pub(crate) version: i64,
+    /// Changes carried back since the last switch.
+    pub(crate) changes: i64,
+    /// When the last ones were.
+    pub(crate) at: SystemTime,
+}
+
+/// Names of the triggers of ours on each table of a schema.
+type Triggers = HashMap<String, Vec<String>>;
+
+impl Target {
+    /// Puts reverse capture on a table, switched off, as the step `id`.
+    pub(crate) async fn capture(&self, captured: Captured<'_>, id: &str) -> Result<()> {
+        let number = captured.number.to_string();
+        let made =
+            Made::Capture { schema: captured.schema, table: captured.table, number: &number };
+        let mut client = self.postgres().get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(&captured.create().join("; ")).await.map_err(failed)?;
+        self.record(&transaction, captured.database, Step { id, made }).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Flips the record back and puts the fence on, in a transaction whose commit makes SQLite the
+    /// active engine. It holds the record and the tables from here on. Applications wait for the
+    /// tables: `patient` where they have let a short wait pass often enough.
+    pub(crate) async fn prepare_return(
+        &self,
+        transaction: &Transaction<'_>,
+        (plan, migration): (&Plan, &str),
+        left: Duration,
+        patient: bool,
+    ) -> Result<()> {
+        limit_statements(transaction, left).await?;
+        let sql = "UPDATE switchback.control SET decision = 'sqlite', active = 'sqlite', \
+                     phase = 'following', epoch = epoch + 1 \
+                   WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'postgres'";
+        let values: [&(dyn ToSql + Sync); 3] = [&plan.database, &migration, &self.holder().id];
+        if transaction.execute(sql, &values).await.map_err(failed)? == 0 {
+            return Err(self.refused(transaction, &plan.database, migration).await);
+        }
+        let wait = if patient { left } else { left.min(SHORT_WAIT) };
+        self.lock_tables(transaction, plan, wait).await
+    }
+
+    /// Records that there is no way back from here on.
+    pub(crate) async fn begin_finalizing(&self, database: &str, migration: &str) -> Result<()> {
+        let client = self.postgres().get().await?;
+        let sql = "UPDATE switchback.control SET phase = 'finalizing' \
+                   WHERE database = $1 AND migration = $2 AND holder = $3 AND active = 'postgres'";
+        let values: [&(dyn ToSql + Sync); 3] = [&database, &migration, &self.holder().id];
+        if client.execute(sql, &values).await.map_err(failed)? > 0 {
+            return Ok(());
+        }
+        Err(self.refused(&*client, database, migration).await)
+    }
+
+    /// Refuses applications in every table and writes nothing down any more.
+    pub(crate) async fn close(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+        set_triggers(transaction, plan, reverse::close).await
+    }
+
+    /// Lets applications into every table and writes down what they change.
+    pub(super) async fn open(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+        set_triggers(transaction, plan, reverse::open).await
+    }
+}
+
+async fn set_triggers(
+    transaction: &Transaction<'_>,
+    plan: &Plan,
+    sql: fn(&str, &str, &[String]) -> String,
+) -> Result<()> {
+    let schema = &plan.target_schema;
+    let triggers = triggers(transaction, schema).await?;
+    // Where none has any, there is no way back.
+    let captured = plan
+        .tables
+        .iter()
+        .any(|table| triggers.get(&table.target).is_some_and(|own| own.iter().any(is_capture)));
+    let mut statements = Vec::new();
+    for table in &plan.tables {
+        let own = triggers.get(&table.target).map(Vec::as_slice).unwrap_or_default();
+        if captured && !own.iter().any(is_capture) {
+            return Err(uncaptured(&table.target));
+        }
+        statements.push(sql(schema, &table.target, own));
+    }
+    transaction.batch_execute(&statements.join("; ")).await.map_err(failed)
+}
+
+pub(super) async fn triggers(client: &impl GenericClient, schema: &str) -> Result<Triggers> {
+    let sql = "SELECT c.relname, array_agg(t.tgname::text ORDER BY t.tgname) \
+               FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND NOT t.tgisinternal AND starts_with(t.tgname, $2) \
+               GROUP BY 1";
+    let rows = client.query(sql, &[&schema, &TRIGGERS]).await.map_err(failed)?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+fn is_capture(name: &String) -> bool {
+    name == CAPTURE
+}
+
+fn uncaptured(table: &str) -> Error {
+    Error::new(Reason::TargetFailed, format!("the table {table} has lost its triggers of ours"))
+        .hint(
+            "somebody dropped them, or the table, so that its changes are unknown: abort, and \
+             migrate again",
+        )
+}
+
+/// How far the source is; `None` where PostgreSQL was never active.
+pub(crate) async fn returned(
+    client: &impl GenericClient,
+    database: &str,
+) -> Result<Option<Returned>> {
+    let sql = "SELECT beat, source_version, changes, carried_at FROM switchback.returned \
+               WHERE database = $1";
+    let row = client.query_opt(sql, &[&database]).await.map_err(failed)?;
+    Ok(row.map(|row| Returned {
+        beat: row.get(0),
+        version: row.get(1),
+        changes: row.get(2),
+        at: row.get(3),
+    }))
+}
+
+/// Records where the source is when PostgreSQL becomes active, in that transaction.
+pub(crate) async fn begin_returning(
+    client: &impl GenericClient,
+    database: &str,
+    (beat, version): (i64, i64),
+) -> Result<()> {
+    let sql = "INSERT INTO switchback.returned (database, beat, source_version) \
+               VALUES ($1, $2, $3) ON CONFLICT (database) DO UPDATE \
+               SET (beat, source_version, changes, carried_at) \
+                 = (excluded.beat, excluded.source_version, 0, now())";
+    client.execute(sql, &[&database, &beat, &version]).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Records that more was carried back, in the transaction that forgets it.
+pub(crate) async fn advance_returned(
+    client: &impl GenericClient,
+    database: &str,
+    (beat, version): (i64, i64),
+    changes: u64,
+) -> Result<()> {
+    let sql = "UPDATE switchback.returned SET beat = $2, source_version = $3, \
+                 changes = changes + $4, carried_at = now() WHERE database = $1";
+    let changes = changes.cast_signed();
+    client.execute(sql, &[&database, &beat, &version, &changes]).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Changes that are not carried back yet, from a transaction number on.
+pub(crate) async fn waiting(
+    client: &impl GenericClient,
+    database: &str,
+    since: &str,
+) -> Result<u64> {
+    let sql = "SELECT count(*) FROM switchback.change_log \
+               WHERE database = $1 AND xid >= $2::text::xid8";
+    let count: i64 = client.query_one(sql, &[&database, &since]).await.map_err(failed)?.get(0);
+    Ok(count.cast_unsigned())
+}
+
+/// The statement that takes what is written down out of the log: each key once, and how often it
+/// was written down. Its parameters are the database and a transaction number from which on.
+pub(crate) const TAKE: &str = "WITH taken AS (DELETE FROM switchback.change_log \
+     WHERE database = $1 AND xid >= $2::text::xid8 RETURNING tab, key) \
+     SELECT tab, key, count(*) FROM taken GROUP BY tab, key ORDER BY tab";
+
+/// The highest value that each identity has given, by table in the source.
+pub(crate) async fn given_values(
+    client: &impl GenericClient,
+    plan: &Plan,
+) -> Result<Vec<(String, i64)>> {
+    let mut values = Vec::new();
+    let sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)";
+    let statement = client.prepare(sql).await.map_err(failed)?;
+    for table in &plan.tables {
+        for column in table.columns.iter().filter(|column| column.identity) {
+            let full = qualified(&plan.target_schema, &table.target);
+            let row = client.query_one(&statement, &[&full, &column.target]).await;
+            let value: Option<i64> = row.map_err(failed)?.get(0);
+            values.extend(value.map(|value| (table.source.clone(), value)));
+        }
+    }
+    Ok(values)
+}
+
+impl Target {
+    /// Drops the foreign keys that the last switch has made, before the target follows again: a
+    /// batch would violate them, or cascade. The next switch makes them again.
+    pub(crate) async fn drop_foreign_keys(&self, database: &str, wait: Duration) -> Result<()> {
+        let client = self.postgres().get().await?;
+        let sql = "SELECT DISTINCT namespace, relation, name FROM switchback.steps \
+                   WHERE database = $1 AND kind = 'foreign_key'";
+        let made = client.query(sql, &[&database]).await.map_err(failed)?;
+        drop(client);
+        if made.is_empty() {
+            return Ok(());
+        }
+        let mut client = self.postgres().get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let limit = format!("SET LOCAL lock_timeout = '{}ms'", wait.as_millis().max(1));
+        transaction.batch_execute(&limit).await.map_err(failed)?;
+        self.require(&transaction, database).await?;
+        for row in &made {
+            let (schema, table, name): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let sql = format!(
+                "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}",
+                qualified(schema, table),
+                quote(name)
+            );
+            transaction.batch_execute(&sql).await.map_err(failed)?;
+        }
+        let sql = "DELETE FROM switchback.steps WHERE database = $1 \
+                     AND (kind = 'foreign_key' OR starts_with(step, 'foreign_key_validation:'))";
+        transaction.execute(sql, &[&database]).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+}

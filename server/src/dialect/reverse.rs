@@ -1,0 +1,206 @@
+//! The SQL of reverse capture: what PostgreSQL writes down of every row that changes after the
+//! cutover, so that it can be carried back.
+//!
+//! Functions of ours run as their owner, so that an application needs no right on the log, and
+//! under any `search_path`: nothing in them is looked up by it. `WHEN` is parsed when the trigger
+//! is made.
+
+use super::{
+    codec::sent_as,
+    ident::{literal, qualified, quote},
+};
+
+/// What the names of all triggers of ours begin with.
+pub const TRIGGERS: &str = "switchback_";
+
+/// Name of the fence's trigger on each table.
+pub const FENCE: &str = "switchback_fence";
+
+/// Name of a trigger that every captured table has.
+pub const CAPTURE: &str = "switchback_capture";
+
+/// A table whose changes are to be written down.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// Name of the database in the configuration.
+    pub database: &'a str,
+    /// Schema in the target.
+    pub schema: &'a str,
+    /// Name in the target.
+    pub table: &'a str,
+    /// Its number in the log.
+    pub number: i64,
+    /// Name and type of each column that names a row; none where nothing does.
+    pub key: &'a [(&'a str, &'a str)],
+    /// What its columns may hold.
+    pub guards: &'a [Guard],
+}
+
+/// What a column may hold while its values have to be able to go back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// Column in the target.
+    pub column: String,
+    /// Condition over NEW under which SQLite can hold the value.
+    pub condition: String,
+    /// What it refuses, for people.
+    pub why: String,
+}
+
+impl Captured<'_> {
+    /// Name of a function that writes entries of this table: of the row after or before.
+    fn function(&self, row: &str) -> String {
+        let hash = blake3::hash(self.database.as_bytes()).to_hex();
+        let name = format!("log_{}_{}_{}", row.to_lowercase(), self.number, &hash[..12]);
+        qualified("switchback", &name)
+    }
+
+    /// Fields of the key; `None` where nothing names a row, or a type has no known form.
+    fn fields(&self, row: &str) -> Option<String> {
+        let fields = self
+            .key
+            .iter()
+            .map(|(name, r#type)| sent_as(r#type, &format!("{row}.{}", quote(name))));
+        let fields: Vec<String> = fields.collect::<Option<_>>()?;
+        (!fields.is_empty()).then(|| format!("ARRAY[{}]", fields.join(", ")))
+    }
+
+    fn create_function(&self, row: &str) -> String {
+        let key = self.fields(row).unwrap_or_else(|| "NULL".into());
+        format!(
+            "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS \
+             $switchback$ BEGIN \
+               INSERT INTO switchback.change_log (database, tab, key) VALUES ({}, {}, {key}); \
+               RETURN NULL; \
+             END $switchback$",
+            self.function(row),
+            literal(self.database),
+            self.number,
+        )
+    }
+
+    /// The statements that make its triggers, which do nothing yet.
+    pub fn create(&self) -> Vec<String> {
+        let table = qualified(self.schema, self.table);
+        let trigger = |name: &str, when: &str, action: &str| {
+            let name = quote(name);
+            format!(
+                "CREATE TRIGGER {name} {when} EXECUTE {action}; \
+                 ALTER TABLE {table} DISABLE TRIGGER {name}"
+            )
+        };
+        let mut statements = vec![self.create_function("NEW"), self.create_function("OLD")];
+        let [new, old] = ["NEW", "OLD"].map(|row| format!("FUNCTION {}()", self.function(row)));
+        if self.fields("NEW").is_none() {
+            let when = format!("AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT");
+            statements.push(trigger(CAPTURE, &when, &new));
+        } else {
+            let when = format!("AFTER INSERT OR UPDATE ON {table} FOR EACH ROW");
+            statements.push(trigger(CAPTURE, &when, &new));
+            let when = format!("AFTER DELETE ON {table} FOR EACH ROW");
+            statements.push(trigger("switchback_capture_deleted", &when, &old));
+            let when = format!("AFTER UPDATE ON {table} FOR EACH ROW WHEN ({})", self.other_key());
+            statements.push(trigger("switchback_capture_key", &when, &old));
+        }
+        let when = format!("BEFORE TRUNCATE ON {table} FOR EACH STATEMENT");
+        let refuse = "FUNCTION switchback.refuse_truncate()";
+        statements.push(trigger("switchback_truncate", &when, refuse));
+        for (number, guard) in (1..).zip(self.guards) {
+            let Guard { column, condition, why } = guard;
+            let when = format!(
+                "AFTER INSERT OR UPDATE ON {table} FOR EACH ROW WHEN (({condition}) IS FALSE)"
+            );
+            let refuse =
+                format!("FUNCTION switchback.refuse_value({}, {})", literal(column), literal(why));
+            statements.push(trigger(&format!("switchback_guard_{number}"), &when, &refuse));
+        }
+        statements
+    }
+
+    fn other_key(&self) -> String {
+        let terms = self.key.iter().map(|(name, r#type)| {
+            // `json` has no comparison of its own.
+            let cast = if *r#type == "json" { "::text" } else { "" };
+            let name = quote(name);
+            format!("OLD.{name}{cast} IS DISTINCT FROM NEW.{name}{cast}")
+        });
+        terms.collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// The statements that remove its functions, once its triggers are gone.
+    pub fn drop_functions(&self) -> String {
+        let functions = ["NEW", "OLD"].map(|row| format!("{}()", self.function(row)));
+        format!("DROP FUNCTION IF EXISTS {}", functions.join(", "))
+    }
+}
+
+/// Lets applications write to a table, and writes down what they change.
+pub fn open(schema: &str, table: &str, triggers: &[String]) -> String {
+    alter(schema, table, triggers, |name| if name == FENCE { "DISABLE" } else { "ENABLE ALWAYS" })
+}
+
+/// Refuses writes to a table again.
+pub fn close(schema: &str, table: &str, triggers: &[String]) -> String {
+    alter(schema, table, triggers, |name| if name == FENCE { "ENABLE ALWAYS" } else { "DISABLE" })
+}
+
+fn alter(
+    schema: &str,
+    table: &str,
+    triggers: &[String],
+    to: impl Fn(&str) -> &'static str,
+) -> String {
+    let changes: Vec<String> =
+        triggers.iter().map(|name| format!("{} TRIGGER {}", to(name), quote(name))).collect();
+    format!("ALTER TABLE {} {}", qualified(schema, table), changes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured<'a>(key: &'a [(&'a str, &'a str)], guards: &'a [Guard]) -> Captured<'a> {
+        Captured { database: "de'fault", schema: "public", table: "t\"t", number: 3, key, guards }
+    }
+
+    #[test]
+    fn every_trigger_is_made_and_off() {
+        let guard =
+            Guard { column: "a".into(), condition: "NEW.\"a\" > 0".into(), why: "w".into() };
+        let statements = captured(&[("id", "bigint")], &[guard]).create();
+        let triggers: Vec<&String> =
+            statements.iter().filter(|sql| sql.starts_with("CREATE TRIGGER")).collect();
+        assert_eq!(triggers.len(), 5);
+        for sql in triggers {
+            assert!(sql.contains("ALTER TABLE \"public\".\"t\"\"t\" DISABLE TRIGGER"), "{sql}");
+        }
+        assert!(
+            statements[0]
+                .contains("VALUES ('de''fault', 3, ARRAY[pg_catalog.int8send(NEW.\"id\")])")
+        );
+    }
+
+    #[test]
+    fn a_table_without_a_key_is_logged_by_statement() {
+        for key in [&[][..], &[("id", "inet")][..]] {
+            let statements = captured(key, &[]).create();
+            assert!(statements[0].contains("VALUES ('de''fault', 3, NULL)"), "{statements:?}");
+            assert!(statements[2].contains("FOR EACH STATEMENT"), "{statements:?}");
+        }
+    }
+
+    #[test]
+    fn opening_turns_all_on_but_the_fence() {
+        let triggers = [FENCE.to_owned(), CAPTURE.to_owned()];
+        assert_eq!(
+            open("public", "t", &triggers),
+            "ALTER TABLE \"public\".\"t\" DISABLE TRIGGER \"switchback_fence\", \
+             ENABLE ALWAYS TRIGGER \"switchback_capture\""
+        );
+        assert_eq!(
+            close("public", "t", &triggers),
+            "ALTER TABLE \"public\".\"t\" ENABLE ALWAYS TRIGGER \"switchback_fence\", \
+             DISABLE TRIGGER \"switchback_capture\""
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! The way back to SQLite: one commit in PostgreSQL decides, then SQLite is opened.
+//!
+//! The deciding transaction holds the tables, so that what it reads is all there is; SQLite has it
+//! before the commit (docs/adr/0008). Up to then PostgreSQL is active and nothing is to be undone;
+//! from then on there is only opening SQLite.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use switchback_proto::v1::{Engine, Phase, Plan};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Transaction;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attempt::{AGAIN, Limit},
+    marked,
+    reversing::Reverser,
+};
+use crate::{
+    db::{
+        Database,
+        control::{ControlStore, DatabaseRecord},
+        postgres::failed,
+        target::SwitchRecord,
+    },
+    error::{Error, Kind, Reason, Result},
+    failpoint,
+    task::cancelled,
+};
+
+/// A batch that took no longer has hardly anything left for the lock.
+pub(super) const IN_SYNC: Duration = Duration::from_millis(100);
+
+/// A way back that is being gone.
+pub(super) struct Return<'a> {
+    pub(super) database: &'a Database,
+    pub(super) store: &'a ControlStore,
+    pub(super) reverser: &'a Reverser,
+    pub(super) plan: &'a Plan,
+    pub(super) limit: Limit,
+    pub(super) shutdown: &'a CancellationToken,
+}
+
+/// What the way back was like.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Gone {
+    /// How long writers were held, in milliseconds; 0 where an earlier run of the server held them.
+    pub(super) pause_ms: f64,
+    pub(super) epoch: u64,
+    /// Changes carried back under the lock.
+    pub(super) changes: u64,
+}
+
+impl Return<'_> {
+    /// Makes SQLite the active engine, or leaves PostgreSQL as it was.
+    pub(super) async fn go(&self) -> Result<Gone> {
+        let mut held: Option<(Instant, u64)> = None;
+        let mut in_doubt = false;
+        loop {
+            let record = match self.record().await {
+                Ok(record) => record,
+                // Its answer to the commit was lost: only it can tell, however long that takes.
+                Err(error) if self.waits(&error, in_doubt) => {
+                    self.pause(&error).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if !record.postgres_active {
+                let epoch = u64::try_from(record.epoch).unwrap_or_default();
+                self.open(epoch).await?;
+                let (pause_ms, changes) = held.map_or((0.0, 0), |(since, changes)| {
+                    (since.elapsed().as_secs_f64() * 1000.0, changes)
+                });
+                return Ok(Gone { pause_ms, epoch, changes });
+            }
+            in_doubt = false;
+            match self.decide(&mut held, &mut in_doubt).await {
+                Ok(()) => {}
+                Err(error) if in_doubt || self.waits(&error, false) => self.pause(&error).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn record(&self) -> Result<SwitchRecord> {
+        self.reverser.target.switch_record(&self.reverser.name, &self.reverser.migration).await
+    }
+
+    fn waits(&self, error: &Error, in_doubt: bool) -> bool {
+        in_doubt || (error.kind() == Kind::Unavailable && !self.limit.is_over())
+    }
+
+    async fn pause(&self, error: &Error) -> Result<()> {
+        tracing::warn!(%error, "the way back waits");
+        tokio::select! {
+            () = self.shutdown.cancelled() => Err(cancelled()),
+            () = sleep(AGAIN) => Ok(()),
+        }
+    }
+
+    /// Commits the decision, or leaves everything as it was.
+    async fn decide(&self, held: &mut Option<(Instant, u64)>, in_doubt: &mut bool) -> Result<()> {
+        let mut client = self.reverser.target.postgres().get().await?;
+        let mut began;
+        let transaction = loop {
+            let transaction = client.transaction().await.map_err(failed)?;
+            began = Instant::now();
+            match self.prepare(&transaction).await {
+                Ok(()) => break transaction,
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) if self.limit.is_over() => return Err(late(self.limit, &error)),
+                Err(_) => transaction.rollback().await.map_err(failed)?,
+            }
+            sleep(AGAIN).await;
+        };
+        let left = self.limit.left().max(AGAIN);
+        let changes = match timeout(left, self.carry(&transaction)).await {
+            Ok(Err(error)) if error.reason() != Reason::Cancelled => return Err(error),
+            Ok(Ok(changes)) => changes,
+            // PostgreSQL's own time-out, or this one.
+            Ok(Err(_)) | Err(_) => return Err(slow(self.limit)),
+        };
+        failpoint::hit("return.before");
+        *held = Some((began, changes));
+        *in_doubt = true;
+        transaction.commit().await.map_err(failed)?;
+        failpoint::hit("return.after");
+        Ok(())
+    }
+
+    async fn prepare(&self, transaction: &Transaction<'_>) -> Result<()> {
+        let (left, deadline) = (self.limit.left(), self.limit.deadline);
+        // Autovacuum gives way only to whoever waits for longer than a second.
+        let patient = left < deadline / 2;
+        let whose = (self.plan, self.reverser.migration.as_str());
+        let target = &self.reverser.target;
+        target.prepare_return(transaction, whose, left, patient).await
+    }
+
+    /// Carries the last changes back, while applications wait for the tables.
+    async fn carry(&self, transaction: &Transaction<'_>) -> Result<u64> {
+        let reverser = self.reverser;
+        reverser.target.close(transaction, self.plan).await?;
+        let at = reverser.source_at().await?;
+        let mut taken = reverser.take(transaction, at, "0").await?;
+        let changes = taken.changes;
+        let given = reverser.given_values(transaction, self.plan).await?;
+        reverser.write(&mut taken, at, given, self.limit.left()).await?;
+        reverser.settle(transaction, at, changes).await?;
+        Ok(changes)
+    }
+
+    /// Opens SQLite: it was decided.
+    async fn open(&self, epoch: u64) -> Result<()> {
+        let record = DatabaseRecord { active: Engine::Sqlite, epoch, phase: Phase::Following };
+        loop {
+            match open(self.reverser).await {
+                Ok(()) => break,
+                Err(error) => self.pause(&error).await?,
+            }
+        }
+        failpoint::hit("opened.before");
+        self.store.set_database(&self.reverser.name, record).await?;
+        failpoint::hit("opened.after");
+        self.database.lag.forget();
+        self.database.wake.notify_one();
+        Ok(())
+    }
+}
+
+/// Opens SQLite where PostgreSQL has decided for it, and lets the target follow from where it was.
+pub(super) async fn open(reverser: &Reverser) -> Result<()> {
+    let (source, id) = (&reverser.source, &reverser.migration);
+    let Some(attempt) = marked::fenced(source, id).await? else { return Ok(()) };
+    let schema = Arc::clone(&reverser.schema);
+    let lowered = marked::lower(source, &schema, id, attempt).await?;
+    let Some(lowered) = lowered else { return Ok(()) };
+    let versions = (lowered.before, lowered.after);
+    // Without this, the tables whose rows VACUUM renames would be copied again.
+    reverser.target.follow_from(&reverser.name, id, versions).await
+}
+
+fn is_final(error: &Error) -> bool {
+    let settled = [Reason::LeaseHeld, Reason::CutoverFailed, Reason::TargetInUse];
+    settled.contains(&error.reason())
+}
+
+pub(super) fn late(limit: Limit, error: &Error) -> Error {
+    let message = format!("the tables were not free within {:?}: {error}", limit.deadline);
+    Error::new(Reason::RollbackFailed, message).hint(
+        "a transaction of an application stays open: end it, then go back again \
+         (`switchback rollback`); PostgreSQL goes on",
+    )
+}
+
+fn slow(limit: Limit) -> Error {
+    let message = format!("the last changes were not carried back within {:?}", limit.deadline);
+    Error::new(Reason::RollbackFailed, message).hint(
+        "see what both engines are busy with, then go back again (`switchback rollback`); \
+         PostgreSQL goes on",
+    )
+}

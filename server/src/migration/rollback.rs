@@ -1,0 +1,213 @@
+//! `Rollback`, as an operation of its own.
+
+use std::time::{Duration, Instant};
+
+use switchback_proto::{
+    v1::{CutoverForecast, LagEvent, Phase, RollbackReport, RollbackRequest},
+    words::Word,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attempt::{AGAIN, Limit},
+    cutover::DEADLINE,
+    phase::{Event, transition},
+    recorded::{self, Recorded},
+    returning::{Gone, IN_SYNC, Return},
+    reversing::Reverser,
+};
+use crate::{
+    db::{
+        Database,
+        control::{ControlStore, DatabaseRecord},
+        postgres::failed,
+    },
+    error::{Error, Kind, Reason, Result},
+    operations::{Outcome, Report, Run},
+    task::cancelled,
+};
+
+/// A rollback does not wait for longer than this until the lag is small.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// What the resume record of a rollback says once it may have been decided.
+const BEGUN: &str = "begun";
+
+/// Makes SQLite the active engine again, with everything that was written on PostgreSQL since.
+pub(super) async fn run(
+    (database, store): (&Database, &ControlStore),
+    request: &RollbackRequest,
+    run: Run,
+    halt: CancellationToken,
+) -> Option<Outcome> {
+    let _gate = database.gate.lock().await;
+    let rollback = Rollback { database, store, run: &run, halt: &halt };
+    let done = if request.dry_run {
+        rollback.forecast(request).await
+    } else {
+        rollback.roll_back(request).await
+    };
+    match done {
+        Ok(report) => Some(Outcome { report: Some(Report::Rollback(report)), error: None }),
+        Err(_) if run.shutdown.is_cancelled() => None,
+        Err(error) => Some(Outcome { report: None, error: Some(error) }),
+    }
+}
+
+struct Rollback<'a> {
+    database: &'a Database,
+    store: &'a ControlStore,
+    run: &'a Run,
+    halt: &'a CancellationToken,
+}
+
+impl Rollback<'_> {
+    async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackReport> {
+        let recorded = self.find(request).await?;
+        let reverser = recorded.reverser(self.database)?;
+        let carried = if self.run.journal.is_empty() { self.settle(&reverser).await? } else { 0 };
+        self.enter(Phase::Reversible, Event::RollbackAsked).await?;
+        let limit = limit(request);
+        let plan = recorded.plan();
+        let (database, store, shutdown) = (self.database, self.store, &self.run.shutdown);
+        let way = Return { database, store, reverser: &reverser, plan, limit, shutdown };
+        match way.go().await {
+            Ok(Gone { pause_ms, epoch, changes }) => {
+                self.enter(Phase::RollingBack, Event::Returned).await?;
+                self.drop_foreign_keys().await;
+                Ok(RollbackReport {
+                    write_pause_ms: pause_ms,
+                    epoch,
+                    changes: carried + changes,
+                    ..RollbackReport::default()
+                })
+            }
+            Err(error) if self.run.shutdown.is_cancelled() => Err(error),
+            Err(error) => {
+                self.enter(Phase::RollingBack, Event::Retreated).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn find(&self, request: &RollbackRequest) -> Result<Recorded> {
+        if request.from_last_drain {
+            return Err(Error::new(
+                Reason::Unimplemented,
+                "going back without PostgreSQL is not in this version",
+            ));
+        }
+        let mut began: Option<Instant> = None;
+        loop {
+            let found = if self.run.journal.is_empty() {
+                recorded::reversible(self.database).await
+            } else {
+                // It may have been decided.
+                recorded::any(self.database).await
+            };
+            match found {
+                Err(error) if error.kind() == Kind::Unavailable && !self.run.journal.is_empty() => {
+                    let since = began.get_or_insert_with(Instant::now);
+                    tracing::warn!(%error, waited_s = since.elapsed().as_secs(), "the way back waits");
+                    tokio::select! {
+                        () = self.run.shutdown.cancelled() => return Err(cancelled()),
+                        () = tokio::time::sleep(AGAIN * 10) => {}
+                    }
+                }
+                found => return found,
+            }
+        }
+    }
+
+    /// Carries changes back until hardly any are left; how many that were.
+    async fn settle(&self, reverser: &Reverser) -> Result<u64> {
+        let (began, mut carried) = (Instant::now(), 0);
+        loop {
+            let batch = reverser.drain().await?;
+            carried += batch.changes;
+            let lag = self.database.lag.now();
+            self.run.log.lag(LagEvent { lag_changes: lag.changes, lag_ms: lag.millis() });
+            if batch.took <= IN_SYNC || batch.changes == 0 {
+                return Ok(carried);
+            }
+            if began.elapsed() > SETTLE {
+                let message = "changes come faster than they can be carried back";
+                return Err(Error::new(Reason::RollbackFailed, message)
+                    .hint("go back when applications write less; PostgreSQL goes on"));
+            }
+            if self.halt.is_cancelled() {
+                return Err(cancelled());
+            }
+        }
+    }
+
+    /// Records the next phase before its work begins.
+    async fn enter(&self, phase: Phase, event: Event) -> Result<()> {
+        let next = transition(phase, event)
+            .map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
+        self.store.checkpoint(&self.run.id, next, BEGUN).await?;
+        self.run.log.phase(next);
+        tracing::info!(phase = next.word(), "phase");
+        let record = self.store.database(&self.run.database).await?;
+        if next == Phase::Reversible && record.phase != next {
+            let record = DatabaseRecord { phase: next, ..record };
+            self.store.set_database(&self.run.database, record).await?;
+        }
+        Ok(())
+    }
+
+    /// The follower does so too, before its first batch.
+    async fn drop_foreign_keys(&self) {
+        let target = self.database.target();
+        if let Err(error) = target.drop_foreign_keys(&self.run.database, DEADLINE).await {
+            tracing::warn!(%error, "the foreign keys are dropped later");
+        }
+    }
+
+    /// Says whether a rollback would work now: it tries everything but the commits.
+    async fn forecast(&self, request: &RollbackRequest) -> Result<RollbackReport> {
+        let recorded = self.find(request).await?;
+        let reverser = recorded.reverser(self.database)?;
+        let mut forecast = CutoverForecast::default();
+        let tried = async {
+            self.settle(&reverser).await?;
+            let began = Instant::now();
+            let last = reverser.drain().await?;
+            forecast.lag_changes = last.changes;
+            self.rehearse(&recorded, limit(request)).await?;
+            Ok::<_, Error>(began.elapsed())
+        };
+        match tried.await {
+            Ok(took) => {
+                forecast.go = true;
+                forecast.expected_pause_ms = took.as_secs_f64() * 1000.0;
+            }
+            Err(error) => forecast.reasons.push(super::cut::reason(&error)),
+        }
+        Ok(RollbackReport { forecast: Some(forecast), ..RollbackReport::default() })
+    }
+
+    /// Takes every lock that the way back needs, and gives it back.
+    async fn rehearse(&self, recorded: &Recorded, limit: Limit) -> Result<()> {
+        let mut client = self.database.postgres.get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let target = self.database.target();
+        let plan = recorded.plan();
+        // Applications wait meanwhile: not for long.
+        let wait = limit.deadline.min(AGAIN);
+        target
+            .lock_tables(&transaction, plan, wait)
+            .await
+            .map_err(|error| super::returning::late(limit, &error))?;
+        target.close(&transaction, plan).await?;
+        transaction.rollback().await.map_err(failed)
+    }
+}
+
+fn limit(request: &RollbackRequest) -> Limit {
+    let deadline = match request.deadline_ms {
+        0 => DEADLINE,
+        millis => Duration::from_millis(millis),
+    };
+    Limit { began: Instant::now(), deadline }
+}

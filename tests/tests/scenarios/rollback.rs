@@ -1,0 +1,162 @@
+//! The way back: what was written on PostgreSQL is in SQLite, and the pair goes forward again.
+
+use serde_json::Value;
+use switchback_proto::v1::Plan;
+use switchback_tests::{
+    DEADLINE,
+    content::refusal,
+    rig::Rig,
+    workload::{
+        Launch, Writers,
+        oracle::{self, Side},
+    },
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    round,
+    writing::{WRITERS, load, on_postgres, on_sqlite, postgres_is_open, rig, sqlite_is_open},
+};
+
+const KINDS: &str = "
+CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+CREATE TABLE children (id INTEGER PRIMARY KEY,
+  parent INTEGER REFERENCES parents (id) ON DELETE CASCADE, note TEXT, price DECIMAL(10,2),
+  paid BOOLEAN, born DATE, at DATETIME, body BLOB, score REAL);
+CREATE TABLE keyless (a TEXT, b INTEGER);
+CREATE TABLE prefs (owner TEXT NOT NULL, name TEXT NOT NULL, setting TEXT,
+  PRIMARY KEY (owner, name)) WITHOUT ROWID;
+CREATE TABLE hidden (rowid TEXT, _rowid_ TEXT, oid TEXT);
+INSERT INTO parents VALUES (1, 'a'), (2, 'b'), (7, 'c');
+INSERT INTO children VALUES
+  (1, 1, 'x', 1.25, 1, '2024-01-31', '2024-01-31 10:00:00', x'00ff', 0.5),
+  (2, 2, NULL, 2.5, 0, '2024-02-29', '2024-02-29 23:59:59', NULL, -1e300),
+  (3, 2, 'y', 3.75, 1, NULL, NULL, x'', NULL);
+INSERT INTO keyless VALUES ('one', 1), ('one', 1), ('two', 2);
+INSERT INTO prefs VALUES ('o', 'n', 's'), ('o', 'm', 't');
+INSERT INTO hidden VALUES ('r', 's', 't');";
+
+const WRITTEN: &str = "
+INSERT INTO parents (name) VALUES ('new');
+DELETE FROM parents WHERE id = 2;
+UPDATE parents SET name = 'between' WHERE id = 1;
+UPDATE parents SET name = 'a' WHERE id = 7;
+UPDATE parents SET name = 'c' WHERE id = 1;
+UPDATE children SET id = -10, note = 'moved', price = 9.99, paid = false, born = '2025-12-31',
+  at = '2025-12-31 01:02:03', body = '\\xdeadbeef', score = 'infinity' WHERE id = 1;
+INSERT INTO keyless VALUES ('three', 3), ('three', 3);
+DELETE FROM keyless WHERE a = 'two';
+UPDATE prefs SET name = 'q' WHERE name = 'n';
+INSERT INTO hidden VALUES ('u', 'v', 'w');";
+
+/// Waits until nothing waits to be carried back.
+async fn in_step(rig: &Rig) {
+    let began = Instant::now();
+    loop {
+        let status = rig.cli(&["status"]).await;
+        let waiting: i64 = rig
+            .target()
+            .await
+            .query_one("SELECT count(*) FROM switchback.change_log", &[])
+            .await
+            .expect("the log is read")
+            .get(0);
+        if waiting == 0 {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "{waiting} changes wait: {:?}", status.events);
+        sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Both engines hold the same rows; ids that an application chooses are no concern of sequences.
+async fn assert_same_rows(rig: &Rig, plan: &Plan) {
+    for outcome in rig.compare(plan).await {
+        assert_eq!((outcome.unfit, outcome.missing, outcome.extra), (0, 0, 0), "{outcome:?}");
+    }
+}
+
+async fn status(rig: &Rig) -> Value {
+    rig.cli(&["status"]).await.events[0].clone()
+}
+
+#[tokio::test]
+async fn what_was_written_on_postgres_comes_back_and_goes_forward_again() {
+    let rig = Rig::of_sql(KINDS).await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    assert_eq!(status(&rig).await["rollback"], "available");
+    let target = rig.target().await;
+    target.batch_execute(WRITTEN).await.expect("PostgreSQL takes writes");
+    in_step(&rig).await;
+    assert_same_rows(&rig, &plan).await;
+    target.batch_execute("INSERT INTO prefs VALUES ('last', 'minute', NULL)").await.unwrap();
+
+    let run = rig.cli(&["rollback"]).await;
+    run.expect(0);
+    assert_eq!(run.report()["epoch"], 2);
+    assert!(run.report()["write_pause_ms"].as_f64().unwrap() > 0.0);
+    let now = status(&rig).await;
+    assert_eq!((&now["active_engine"], &now["phase"]), (&"sqlite".into(), &"following".into()));
+    assert!(sqlite_is_writable(&rig), "SQLite takes writes");
+    let refused = target.batch_execute("DELETE FROM prefs").await.expect_err("it is fenced");
+    assert_eq!(refused.code().map(tokio_postgres::error::SqlState::code), Some("25006"));
+    let source = rig.source();
+    let found: (i64, i64, String) = source
+        .query_row(
+            "SELECT (SELECT count(*) FROM prefs WHERE owner = 'last'), \
+               (SELECT count(*) FROM children), (SELECT name FROM parents WHERE id = 8)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .expect("the rows are there");
+    assert_eq!(found, (1, 1, "new".into()));
+    // AUTOINCREMENT goes on behind what PostgreSQL has given.
+    source.execute_batch("INSERT INTO parents (name) VALUES ('again')").unwrap();
+    let again = source.last_insert_rowid();
+    assert!(again > 8, "{again}");
+    drop(source);
+
+    rig.cli(&["cutover"]).await.expect(0);
+    assert_eq!(status(&rig).await["epoch"], 3);
+    let differing = oracle::identical(&rig.source, &target, &plan).await;
+    assert!(differing.is_empty(), "{differing:#?}");
+    target.batch_execute("INSERT INTO parents (name) VALUES ('third')").await.unwrap();
+    let id: i64 = target.query_one("SELECT max(id) FROM parents", &[]).await.unwrap().get(0);
+    assert!(id > again, "{id}");
+    rig.finish().await;
+}
+
+fn sqlite_is_writable(rig: &Rig) -> bool {
+    refusal(&rig.source, "INSERT INTO keyless VALUES ('probe', 0)").is_none()
+}
+
+#[tokio::test]
+async fn writers_go_there_and_back_again() {
+    let rig = rig("wal").await;
+    let plan = round::planned(&rig, &[]).await;
+    let mut writers = Writers::start(WRITERS, load(), Launch::under_exec(&rig));
+    writers.until_ok_on("sqlite", 10).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    for round in 1..=3_usize {
+        writers.until_ok_on("postgres", 20 * round).await;
+        let run = rig.cli(&["rollback"]).await;
+        run.expect(0);
+        eprintln!("back: {} ms", run.report()["write_pause_ms"]);
+        let target = rig.target().await;
+        let side = Side::Postgres(&target);
+        oracle::check_at_switch(writers.journals(), side, 2 * round).await.expect_green();
+        writers.until_ok_on("sqlite", 10 + 20 * round).await;
+        let run = rig.cli(&["cutover"]).await;
+        run.expect(0);
+        eprintln!("forth: {} ms", run.report()["write_pause_ms"]);
+    }
+    writers.until_ok_on("postgres", 80).await;
+    writers.stop().await;
+    on_postgres(&rig, &writers).await;
+    in_step(&rig).await;
+    on_sqlite(&rig, &writers).await;
+    assert_same_rows(&rig, &plan).await;
+    assert!(!sqlite_is_open(&rig.source) && postgres_is_open(&rig.database).await);
+    rig.finish().await;
+}
