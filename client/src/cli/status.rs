@@ -16,7 +16,7 @@ use super::{
     args::StatusArgs,
     output::{
         Grid, findings_tally, findings_text,
-        format::{as_f64, clean, count, counted, seconds},
+        format::{as_f64, clean, count, counted, seconds, time},
     },
 };
 
@@ -37,6 +37,8 @@ struct Status<'a> {
     findings: &'a [Finding],
     #[serde(skip_serializing_if = "str::is_empty")]
     coordinator: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    validated_at: String,
 }
 
 #[derive(Serialize)]
@@ -81,6 +83,10 @@ impl<'a> Status<'a> {
             },
             findings: &database.findings,
             coordinator: &database.coordinator,
+            validated_at: match &database.validated_at {
+                None => String::new(),
+                at => time(at.as_ref()),
+            },
         }
     }
 
@@ -118,6 +124,9 @@ impl<'a> Status<'a> {
         grid.row(["phase", &self.phase]);
         grid.row(["lag", &self.lag()]);
         grid.row(["rollback", &self.rollback]);
+        if !self.validated_at.is_empty() {
+            grid.row(["validated", &self.validated_at]);
+        }
         let operation = if self.operation_id.is_empty() { "none" } else { self.operation_id };
         grid.row(["operation", operation]);
         if !self.coordinator.is_empty() {

@@ -276,6 +276,9 @@ impl<'a> Coordinator<'a> {
             }
             Phase::Validating => {
                 validation::migrated(&context, &self.follower(journal)?, journal).await?;
+                if let Err(error) = self.store.set_validated(&self.run.database).await {
+                    tracing::warn!(%error, "the time of the comparison could not be recorded");
+                }
                 Ok(Event::Matched)
             }
             Phase::Following => {

@@ -63,7 +63,7 @@ impl Migrations {
                 }
                 Request::Validate(request) => {
                     let request = request.clone();
-                    validation::run(database, &request, &run, &halt).await
+                    validation::run((database, &self.store), &request, &run, &halt).await
                 }
                 Request::Cutover(request) => {
                     let request = request.clone();

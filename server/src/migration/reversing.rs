@@ -33,9 +33,9 @@ use crate::{
 /// How long a batch waits for SQLite's lock: readers of a rollback-journal file hold it up.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// What one statement of a batch may take; the rest of the log waits meanwhile.
-const STATEMENT: &str = "SET LOCAL statement_timeout = '10min'; \
-                         SET LOCAL idle_in_transaction_session_timeout = '10min'";
+/// Nobody else changes what is in the log. A server that was stopped in the middle does not keep it.
+const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; \
+                      SET LOCAL idle_in_transaction_session_timeout = '1h'";
 
 /// What a batch did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +101,30 @@ impl Reverser {
         if behind == 0 {
             return Ok(CarriedBack { changes: 0, took: began.elapsed() });
         }
+        let changes = self.carry(&mut client, since, async |_| Ok(())).await?.0;
+        self.tell(behind.saturating_sub(changes), changes);
+        Ok(CarriedBack { changes, took: began.elapsed() })
+    }
+
+    /// Carries back what is committed by now, then does something while SQLite holds exactly what
+    /// the connection sees. The caller keeps others from carrying anything back meanwhile.
+    pub(super) async fn standing_still<T>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T>,
+    ) -> Result<T> {
+        let mut client = self.target.postgres().get().await?;
+        Ok(self.carry(&mut client, self.since(), work).await?.1)
+    }
+
+    async fn carry<T>(
+        &self,
+        client: &mut Client,
+        since: String,
+        work: impl AsyncFnOnce(&Client) -> Result<T>,
+    ) -> Result<(u64, T)> {
         // Before the snapshot: whoever has changed SQLite since then knew more than it shows.
         let at = self.source_at().await?;
-        let transaction = repeatable(&mut client).await?;
+        let transaction = repeatable(client).await?;
         let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
         let xmin: String = transaction.query_one(sql, &[]).await.map_err(failed)?.get(0);
         let mut taken = self.take(&transaction, at, &since).await?;
@@ -112,12 +133,12 @@ impl Reverser {
             self.write(&mut taken, at, Vec::new(), LOCK_WAIT).await?;
             self.settle(&transaction, at, changes).await?;
         }
+        let done = work(transaction.client()).await?;
         failpoint::hit("reversed.before");
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("reversed.after");
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = xmin;
-        self.tell(behind.saturating_sub(changes), changes);
-        Ok(CarriedBack { changes, took: began.elapsed() })
+        Ok((changes, done))
     }
 
     /// Sees how far SQLite is behind while nothing can be carried back.
@@ -224,7 +245,7 @@ impl Reverser {
 async fn repeatable(client: &mut Client) -> Result<Transaction<'_>> {
     let builder = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
     let transaction = builder.start().await.map_err(failed)?;
-    transaction.batch_execute(STATEMENT).await.map_err(failed)?;
+    transaction.batch_execute(LIMITS).await.map_err(failed)?;
     Ok(transaction)
 }
 

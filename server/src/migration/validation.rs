@@ -1,20 +1,21 @@
 //! Validation, by itself and at the end of a migration.
 
+use std::sync::Arc;
+
 use switchback_proto::{
     v1::{Phase, Plan, ProgressEvent, ValidateLevel, ValidateReport, ValidateRequest},
     words::Word,
 };
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::{build::Context, following::Follower, journal::Journal, recorded};
 use crate::{
-    census,
-    db::Database,
+    db::{Database, control::ControlStore},
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
-    task::blocking,
-    validate::{self, Follow, ValidateJob, ValidateProgress},
+    validate::{self, Follow, TargetReader, ValidateJob, ValidateProgress},
 };
 
 /// Differences named for each table unless asked otherwise.
@@ -25,7 +26,7 @@ const MOST_DISTURBED: u32 = 5;
 
 /// Compares both sides of a migrated database.
 pub(super) async fn run(
-    database: &Database,
+    (database, store): (&Database, &ControlStore),
     request: &ValidateRequest,
     run: &Run,
     halt: &CancellationToken,
@@ -33,10 +34,14 @@ pub(super) async fn run(
     run.log.phase(Phase::Validating);
     match compare(database, request, &run.log, halt).await {
         Err(error) => Outcome { report: None, error: Some(error) },
-        Ok(report) => Outcome {
-            error: refuse_difference(&report).err(),
-            report: Some(Report::Validate(report)),
-        },
+        Ok(report) => {
+            let all = request.tables.is_empty() && request.level() != ValidateLevel::Counts;
+            let mut error = refuse_difference(&report).err();
+            if all && error.is_none() {
+                error = store.set_validated(&database.config.name).await.err();
+            }
+            Outcome { error, report: Some(Report::Validate(report)) }
+        }
     }
 }
 
@@ -51,20 +56,23 @@ async fn compare(
     let compare = Compare { database, request, log, halt };
     match control {
         Some(control) if control.active == "postgres" => {
-            let source = database.source.clone();
-            let schema = blocking(move || {
-                let connection = source.open()?;
-                census::schema::read(&connection, &source)
-            })
-            .await?;
-            compare.sides(&recorded::parse(&control.plan)?, &schema, None).await
+            // Nothing is carried back meanwhile: both sides stand as the comparison sees them.
+            let _gate = database.gate.lock().await;
+            let recorded = recorded::reversible(database).await?;
+            let reverser = recorded.reverser(database)?;
+            let schema = Arc::clone(&reverser.schema);
+            reverser
+                .standing_still(async |held| {
+                    compare.sides(recorded.plan(), &schema, None, Some(held)).await
+                })
+                .await
         }
         Some(control) if control.phase == Phase::Following.word() => {
             // Only batches of this comparison are carried over meanwhile.
             let _gate = database.gate.lock().await;
             let recorded = recorded::following(database).await?;
             let follower = recorded.follower(database)?;
-            compare.sides(recorded.plan(), &follower.schema, Some(&follower)).await
+            compare.sides(recorded.plan(), &follower.schema, Some(&follower), None).await
         }
         _ => Err(Error::new(Reason::NotMigrated, format!("{name} has not been migrated"))
             .hint("run `switchback migrate` first; `switchback plan` shows what it would do")),
@@ -85,6 +93,7 @@ impl Compare<'_> {
         plan: &Plan,
         schema: &SourceSchema,
         live: Option<&dyn Follow>,
+        held: Option<&Client>,
     ) -> Result<ValidateReport> {
         let differences = match self.request.max_differences {
             0 => DIFFERENCES,
@@ -93,7 +102,7 @@ impl Compare<'_> {
         let job = ValidateJob {
             source: &self.database.source,
             schema,
-            postgres: &self.database.postgres,
+            target: TargetReader { postgres: &self.database.postgres, held },
             plan,
             level: match self.request.level() {
                 ValidateLevel::Counts => ValidateLevel::Counts,
@@ -145,7 +154,7 @@ pub(super) async fn migrated(
     let job = ValidateJob {
         source: &context.database.source,
         schema: &follower.schema,
-        postgres: context.target.postgres(),
+        target: TargetReader { postgres: context.target.postgres(), held: None },
         plan: journal.plan()?,
         level: ValidateLevel::Exact,
         tables: &[],

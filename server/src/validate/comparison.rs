@@ -117,7 +117,7 @@ impl<'a> Comparison<'a> {
             Ok((connection, ours))
         });
         let target =
-            sides::read_target(self.job.postgres, work, rejects, &mut theirs, &self.cancel);
+            sides::read_target(self.job.target, work, rejects, &mut theirs, &self.cancel);
         let cancel = &self.cancel;
         let source = async { source.await.inspect_err(|_| cancel.cancel()) };
         let target = async { target.await.inspect_err(|_| cancel.cancel()) };

@@ -69,7 +69,7 @@ impl Comparison<'_> {
 
     async fn count(&mut self, work: &TableWork, rejects: Option<&str>) -> Result<Counts> {
         let source = self.count_source(work).await?;
-        let client = self.job.postgres.get().await?;
+        let client = self.job.target.get().await?;
         let target = match &work.count {
             Some(sql) => number(client.query_one(sql, &[]).await.map_err(failed)?.get(0)),
             None => 0,

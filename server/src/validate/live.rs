@@ -325,7 +325,7 @@ impl Comparison<'_> {
         let (ours, changed) = source.await?;
         if let Some(lookup) = &table.work.lookup {
             let asked = (table.rejects, &*question.entries);
-            lookup.read_target(self.job.postgres, table.work, asked, &mut theirs).await?;
+            lookup.read_target(self.job.target.postgres, table.work, asked, &mut theirs).await?;
         }
         Ok((Left::of(ours, theirs), changed))
     }

@@ -11,6 +11,7 @@ mod follow;
 mod held;
 mod live;
 mod lookup;
+mod reader;
 mod schema;
 mod sides;
 mod sieve;
@@ -23,7 +24,7 @@ use switchback_proto::v1::{Plan, TablePlan, ValidateLevel, ValidateReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    db::{postgres::Postgres, source::SourceFile},
+    db::source::SourceFile,
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
 };
@@ -32,6 +33,7 @@ use comparison::Comparison;
 use table::TableWork;
 
 pub use follow::Follow;
+pub use reader::TargetReader;
 
 /// What to compare.
 pub struct ValidateJob<'a> {
@@ -39,8 +41,8 @@ pub struct ValidateJob<'a> {
     pub source: &'a SourceFile,
     /// Its schema, as read now.
     pub schema: &'a SourceSchema,
-    /// The target.
-    pub postgres: &'a Postgres,
+    /// How the target is read.
+    pub target: TargetReader<'a>,
     /// The plan that the target was made by.
     pub plan: &'a Plan,
     /// Row counts only, or every value.
@@ -79,7 +81,7 @@ pub async fn run(
 ) -> Result<ValidateReport> {
     let started = Instant::now();
     let chosen = chosen(job)?;
-    let client = job.postgres.get().await?;
+    let client = job.target.get().await?;
     let catalog = Catalog::load(&*client, &job.plan.target_schema).await?;
     let differences = schema::compare(job, &chosen, &catalog, &client).await?;
     drop(client);

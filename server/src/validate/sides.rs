@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    reader::TargetReader,
     table::TableWork,
     tuple::{Cutter, Tuple, TupleSink},
 };
@@ -18,7 +19,7 @@ use crate::{
         reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     },
     db::{
-        postgres::{Postgres, failed},
+        postgres::failed,
         source::SourceFile,
     },
     error::{Reason, Result},
@@ -134,13 +135,13 @@ impl<S> SourceSide<'_, S> {
 
 /// Reads the target's side of a table: its rows, then the rejects.
 pub(super) async fn read_target<S: TupleSink>(
-    postgres: &Postgres,
+    target: TargetReader<'_>,
     work: &TableWork,
     rejects: Option<&str>,
     sink: &mut S,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    let client = postgres.get().await?;
+    let client = target.get().await?;
     let reading = async {
         if let Some(statement) = &work.copy_out {
             let mut pieces = pin!(client.copy_out(statement).await.map_err(failed)?);
@@ -171,7 +172,7 @@ pub(super) async fn read_target<S: TupleSink>(
     };
     if result.as_ref().is_err_and(|error| error.reason() == Reason::Cancelled) {
         // Else the server would send the rest of the table to nobody.
-        postgres.cancel(&client).await;
+        target.cancel(&client).await;
     }
     result.map_err(|error| error.at(format!("table {}", work.name)))
 }
