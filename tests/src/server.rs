@@ -165,6 +165,11 @@ impl Server {
         child.kill().await.expect("the server is killed");
     }
 
+    /// Whether it was started and has not been waited for.
+    pub fn is_started(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");

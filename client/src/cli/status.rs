@@ -245,6 +245,7 @@ mod tests {
             }],
             findings: Vec::new(),
             coordinator: String::new(),
+            validated_at: None,
         }
     }
 

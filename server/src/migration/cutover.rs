@@ -134,6 +134,9 @@ async fn record(context: &Context<'_>, store: &ControlStore, journal: &mut Journ
     failpoint::hit("record.before");
     store.set_database(context.name(), record).await?;
     failpoint::hit("record.after");
+    // What was behind is done; what is written from now on is carried back.
+    context.database.lag.forget();
+    context.database.wake.notify_one();
     Ok(())
 }
 

@@ -116,8 +116,7 @@ impl<'a> Comparison<'a> {
             sides::read_source(&file, &connection, &table, &mut ours, &watching)?;
             Ok((connection, ours))
         });
-        let target =
-            sides::read_target(self.job.target, work, rejects, &mut theirs, &self.cancel);
+        let target = sides::read_target(self.job.target, work, rejects, &mut theirs, &self.cancel);
         let cancel = &self.cancel;
         let source = async { source.await.inspect_err(|_| cancel.cancel()) };
         let target = async { target.await.inspect_err(|_| cancel.cancel()) };

@@ -18,10 +18,7 @@ use crate::{
         chunks,
         reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
     },
-    db::{
-        postgres::failed,
-        source::SourceFile,
-    },
+    db::{postgres::failed, source::SourceFile},
     error::{Reason, Result},
     task::cancelled,
 };

@@ -8,7 +8,7 @@ use switchback_server::{
     copy::{self, CopyJob, CopySummary, RejectPolicy},
     db::target::{Control, Made, Step},
     error::{Reason, Result},
-    validate::{self, ValidateJob},
+    validate::{self, TargetReader, ValidateJob},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ async fn validate(pair: &Pair, plan: &Plan) -> ValidateReport {
     let job = ValidateJob {
         source: &pair.source,
         schema: &pair.schema(),
-        postgres: &pair.postgres,
+        target: TargetReader { postgres: &pair.postgres, held: None },
         plan,
         level: ValidateLevel::Exact,
         tables: &[],

@@ -17,7 +17,7 @@ use switchback_server::{
     capture::log,
     copy::{self, CopyJob, RejectPolicy},
     error::{Reason, Result},
-    validate::{self, Follow, ValidateJob},
+    validate::{self, Follow, TargetReader, ValidateJob},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -174,7 +174,7 @@ async fn validate_with(
     let job = ValidateJob {
         source: &drain.pair.source,
         schema: &drain.pair.schema(),
-        postgres: &drain.pair.postgres,
+        target: TargetReader { postgres: &drain.pair.postgres, held: None },
         plan: drain.plan,
         level,
         tables: &[],

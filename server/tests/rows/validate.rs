@@ -8,7 +8,7 @@ use switchback_proto::v1::{
 use switchback_server::{
     copy::{self, CopyJob, RejectPolicy},
     error::Reason,
-    validate::{self, ValidateJob},
+    validate::{self, TargetReader, ValidateJob},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ async fn validate_at(
     let job = ValidateJob {
         source: &pair.source,
         schema: &pair.schema(),
-        postgres: &pair.postgres,
+        target: TargetReader { postgres: &pair.postgres, held: None },
         plan,
         level,
         tables: &[],
@@ -281,7 +281,7 @@ async fn one_table_can_be_chosen_and_a_comparison_stopped() {
     let job = |tables| ValidateJob {
         source: &pair.source,
         schema: &schema,
-        postgres: &pair.postgres,
+        target: TargetReader { postgres: &pair.postgres, held: None },
         plan: &plan,
         level: ValidateLevel::Exact,
         tables,

@@ -15,8 +15,9 @@ use tokio_postgres::Client;
 use crate::{
     round,
     writing::{
-        Looks, WRITERS, assert_never_noticed, assert_no_split, follow, following, make,
-        on_postgres, sqlite_is_open, staying,
+        Looks, WRITERS, assert_never_noticed, assert_no_split, assert_same_rows,
+        at_the_switch_back, follow, following, make, on_postgres, on_sqlite, postgres_is_open,
+        sqlite_is_open, staying,
     },
 };
 
@@ -66,6 +67,20 @@ const UNDOING: [&str; 7] = [
     "clean.before",
 ];
 
+/// Deaths while changes are carried back, and on the way back to SQLite.
+const GOING_BACK: [&str; 10] = [
+    "reverse.before",
+    "reverse.after",
+    "reversed.before",
+    "reversed.after",
+    "return.before",
+    "return.after",
+    "unfence.before",
+    "unfence.after",
+    "opened.before",
+    "opened.after",
+];
+
 /// A pair beside writers.
 struct Beside {
     rig: Rig,
@@ -96,6 +111,15 @@ impl Beside {
         self.launch(point).await;
     }
 
+    /// Starts the server, whatever it is doing, and waits until it dies at a point.
+    async fn relaunch_to_end(&mut self, point: &str) -> ExitStatus {
+        if self.rig.server.is_started() {
+            self.rig.server.kill9().await;
+        }
+        self.rig.server.set("SWITCHBACK_FAILPOINT", point);
+        self.rig.server.launch_to_end().await
+    }
+
     /// Starts an operation, waits for the server's death, and gives the operation's id.
     async fn dies(&mut self, arguments: &[&str]) -> String {
         let mut run = self.rig.start(arguments);
@@ -113,9 +137,13 @@ impl Beside {
     }
 
     async fn died(&mut self, status: ExitStatus, point: &str) {
+        self.ended(status, point);
+        assert_no_split(&self.rig, &self.writers).await;
+    }
+
+    fn ended(&self, status: ExitStatus, point: &str) {
         // SIGABRT: it did not end for another reason.
         assert_eq!(status.signal(), Some(6), "{point}: {}", self.rig.server.logs());
-        assert_no_split(&self.rig, &self.writers).await;
     }
 
     /// Keeps PostgreSQL's tables from being opened, as an application's transaction would, until it is
@@ -224,5 +252,51 @@ async fn a_death_while_a_migration_is_undone_loses_nothing() {
     let Beside { rig, mut writers, looks, .. } = beside;
     looks.end().await;
     assert_never_noticed(&rig, &mut writers, &before).await;
+    rig.finish().await;
+}
+
+/// Beside writers on PostgreSQL, who are back on SQLite at the end, and forward again.
+#[tokio::test]
+async fn a_death_at_any_commit_of_the_way_back_loses_nothing() {
+    tokio::join!(going_back(0), going_back(1), going_back(2));
+}
+
+async fn going_back(third: usize) {
+    let mut beside = Beside::start().await;
+    beside.rig.cli(&["migrate"]).await.expect(0);
+    follow(&beside.rig, &mut beside.writers, &beside.plan).await;
+    let mut operation = None;
+    for point in GOING_BACK.iter().skip(third).step_by(3) {
+        let status = if point.starts_with("reverse") {
+            // Nobody asks for it: what the writers do is carried back.
+            beside.relaunch_to_end(point).await
+        } else if operation.is_none() {
+            beside.launch(point).await;
+            let mut run = beside.rig.start(&["rollback", "--deadline", "20s"]);
+            let started = run.find(|event| event["event"] == "started").await;
+            operation = started["operation_id"].as_str().map(str::to_owned);
+            beside.rig.server.ended().await
+        } else {
+            beside.relaunch_to_end(point).await
+        };
+        beside.ended(status, point);
+        if postgres_is_open(&beside.rig.database).await {
+            beside.writers.until_ok(2).await;
+        }
+    }
+    beside.launch("").await;
+    beside.watched(&operation.expect("an operation")).await.expect(0);
+    let Beside { rig, plan, mut writers, looks } = beside;
+    assert!(sqlite_is_open(&rig.source) && !postgres_is_open(&rig.database).await);
+    at_the_switch_back(&rig, &writers, 2).await;
+    assert_same_rows(&rig, &plan).await;
+    writers.move_to(Launch::on_file(&rig.source)).await;
+    writers.until_ok(10).await;
+    rig.cli(&["cutover"]).await.expect(0);
+    writers.stop().await;
+    on_sqlite(&rig, &writers).await;
+    on_postgres(&rig, &writers).await;
+    assert_same_rows(&rig, &plan).await;
+    assert!(looks.end().await > 0);
     rig.finish().await;
 }

@@ -1,21 +1,18 @@
 //! The way back: what was written on PostgreSQL is in SQLite, and the pair goes forward again.
 
 use serde_json::Value;
-use switchback_proto::v1::Plan;
 use switchback_tests::{
-    DEADLINE,
     content::refusal,
     rig::Rig,
-    workload::{
-        Launch, Writers,
-        oracle::{self, Side},
-    },
+    workload::{Launch, Writers, oracle},
 };
-use tokio::time::{Instant, sleep};
 
 use crate::{
     round,
-    writing::{WRITERS, load, on_postgres, on_sqlite, postgres_is_open, rig, sqlite_is_open},
+    writing::{
+        WRITERS, assert_same_rows, at_the_switch_back, in_step, load, on_postgres, on_sqlite,
+        postgres_is_open, rig, sqlite_is_open,
+    },
 };
 
 const KINDS: &str = "
@@ -48,33 +45,6 @@ INSERT INTO keyless VALUES ('three', 3), ('three', 3);
 DELETE FROM keyless WHERE a = 'two';
 UPDATE prefs SET name = 'q' WHERE name = 'n';
 INSERT INTO hidden VALUES ('u', 'v', 'w');";
-
-/// Waits until nothing waits to be carried back.
-async fn in_step(rig: &Rig) {
-    let began = Instant::now();
-    loop {
-        let status = rig.cli(&["status"]).await;
-        let waiting: i64 = rig
-            .target()
-            .await
-            .query_one("SELECT count(*) FROM switchback.change_log", &[])
-            .await
-            .expect("the log is read")
-            .get(0);
-        if waiting == 0 {
-            return;
-        }
-        assert!(began.elapsed() < DEADLINE, "{waiting} changes wait: {:?}", status.events);
-        sleep(std::time::Duration::from_millis(20)).await;
-    }
-}
-
-/// Both engines hold the same rows; ids that an application chooses are no concern of sequences.
-async fn assert_same_rows(rig: &Rig, plan: &Plan) {
-    for outcome in rig.compare(plan).await {
-        assert_eq!((outcome.unfit, outcome.missing, outcome.extra), (0, 0, 0), "{outcome:?}");
-    }
-}
 
 async fn status(rig: &Rig) -> Value {
     rig.cli(&["status"]).await.events[0].clone()
@@ -143,9 +113,7 @@ async fn writers_go_there_and_back_again() {
         let run = rig.cli(&["rollback"]).await;
         run.expect(0);
         eprintln!("back: {} ms", run.report()["write_pause_ms"]);
-        let target = rig.target().await;
-        let side = Side::Postgres(&target);
-        oracle::check_at_switch(writers.journals(), side, 2 * round).await.expect_green();
+        at_the_switch_back(&rig, &writers, 2 * round).await;
         writers.until_ok_on("sqlite", 10 + 20 * round).await;
         let run = rig.cli(&["cutover"]).await;
         run.expect(0);

@@ -2,12 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use switchback_proto::v1::Plan;
 use switchback_tests::{
+    DEADLINE,
     cli::Running,
     cluster::Database,
     content::{self, refusal},
@@ -19,7 +20,7 @@ use switchback_tests::{
     },
 };
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::{Transaction, error::SqlState};
 
 pub(crate) const WRITERS: u32 = 3;
 /// Rows of each writer in each table: enough that some are changed while they are copied.
@@ -54,6 +55,10 @@ pub(crate) fn sqlite_is_open(source: &Path) -> bool {
 pub(crate) async fn postgres_is_open(database: &Database) -> bool {
     let mut client = database.owner().await;
     let transaction = client.transaction().await.expect("a transaction");
+    takes_a_write(&transaction).await
+}
+
+async fn takes_a_write(transaction: &Transaction<'_>) -> bool {
     let Err(error) = transaction.batch_execute(WRITE).await else { return true };
     let closed = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::UNDEFINED_TABLE];
     assert!(error.code().is_some_and(|code| closed.contains(code)), "{error:?}");
@@ -68,9 +73,11 @@ pub(crate) async fn assert_no_split(rig: &Rig, writers: &Writers) {
 }
 
 /// Fails where both engines are open; whether SQLite is.
-async fn one_is_open(source: &Path, database: &Database) -> bool {
-    // PostgreSQL first: once it is open, SQLite is closed for good.
-    let postgres = postgres_is_open(database).await;
+pub(crate) async fn one_is_open(source: &Path, database: &Database) -> bool {
+    let mut client = database.owner().await;
+    let transaction = client.transaction().await.expect("a transaction");
+    // While it holds its row, nobody closes PostgreSQL.
+    let postgres = takes_a_write(&transaction).await;
     let sqlite = sqlite_is_open(source);
     assert!(!(postgres && sqlite), "both engines are open");
     sqlite
@@ -109,6 +116,35 @@ impl Looks {
 pub(crate) async fn at_the_switch(rig: &Rig, writers: &Writers) -> Report {
     let side = Side::Sqlite(&rig.source);
     oracle::check_at_switch(writers.journals(), side, 1).await.expect_green()
+}
+
+/// PostgreSQL, which is fenced after a rollback, holds what it acknowledged and nothing else.
+pub(crate) async fn at_the_switch_back(rig: &Rig, writers: &Writers, switch: usize) -> Report {
+    let client = rig.target().await;
+    let side = Side::Postgres(&client);
+    oracle::check_at_switch(writers.journals(), side, switch).await.expect_green()
+}
+
+/// Waits until nothing waits to be carried back. Nobody writes meanwhile.
+pub(crate) async fn in_step(rig: &Rig) {
+    let began = Instant::now();
+    loop {
+        let sql = "SELECT count(*) FROM switchback.change_log";
+        let target = rig.target().await;
+        let waiting: i64 = target.query_one(sql, &[]).await.expect("the log").get(0);
+        if waiting == 0 {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "{waiting} changes wait: {}", rig.server.logs());
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Both engines hold the same rows; ids that an application chooses are no concern of sequences.
+pub(crate) async fn assert_same_rows(rig: &Rig, plan: &Plan) {
+    for outcome in rig.compare(plan).await {
+        assert_eq!((outcome.unfit, outcome.missing, outcome.extra), (0, 0, 0), "{outcome:?}");
+    }
 }
 
 pub(crate) async fn on_postgres(rig: &Rig, writers: &Writers) -> Report {
