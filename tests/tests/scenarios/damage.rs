@@ -47,6 +47,13 @@ const fn both(row: &'static str, new: &'static str) -> [(&'static str, &'static 
     [(row, row), (new, new)]
 }
 
+/// Switches every trigger off.
+const UNCAPTURED: &str = "DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT oid::regclass FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    LOOP EXECUTE 'ALTER TABLE ' || name || ' DISABLE TRIGGER USER'; END LOOP;
+  END $$";
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Side {
     Source,
@@ -207,7 +214,10 @@ async fn execute(rig: &Rig, side: Side, sql: &str) {
             source.execute_batch(sql).expect("SQLite takes the change");
         }
         Side::Target => {
-            rig.target().await.batch_execute(sql).await.expect("PostgreSQL takes the change");
+            // Nor is it carried back.
+            let target = rig.target().await;
+            target.batch_execute(UNCAPTURED).await.expect("capture is off");
+            target.batch_execute(sql).await.expect("PostgreSQL takes the change");
         }
     }
 }

@@ -14,16 +14,20 @@ use switchback_tests::{
     fixtures::damage,
     rig::{Rig, directory},
     server::Server,
-    workload::{Launch, Load, Report, Writers, choose::Random},
+    workload::{
+        Launch, Load, Report, Writers,
+        choose::Random,
+        oracle::{self, Side},
+    },
 };
 
 use crate::{
     round,
     standstill::{self, in_the_middle},
     writing::{
-        ROWS, WRITERS, assert_never_noticed, assert_no_split, at_the_switch, follow, following,
-        in_step, load, make, on_postgres, on_sqlite, postgres_is_open, rig, sqlite_is_open,
-        staying,
+        Looks, ROWS, WRITERS, assert_never_noticed, assert_no_split, assert_same_rows,
+        at_the_switch, follow, following, in_step, load, make, on_postgres, on_sqlite,
+        postgres_is_open, rig, sqlite_is_open, staying,
     },
 };
 
@@ -161,6 +165,106 @@ async fn killed_migration(random: &mut Random, kills: u32) -> (u32, Report) {
     let report = on_postgres(&rig, &writers).await;
     rig.finish().await;
     (made, report)
+}
+
+/// The same there and back again, with kills in each switch and in between: `SWITCHBACK_SOAK_KILLS`
+/// of them, and both engines judged at every switch.
+#[tokio::test]
+async fn a_server_that_is_killed_there_and_back_again_loses_nothing() {
+    let kills: u32 = variable("SWITCHBACK_SOAK_KILLS", KILLS);
+    let seed: u64 = variable("SWITCHBACK_SOAK_SEED", 1);
+    let mut random = Random::seeded(seed);
+    let began = Instant::now();
+    let mut rig = rig("wal").await;
+    let plan = round::planned(&rig, &[]).await;
+    let mut writers = Writers::start(WRITERS, staying(), Launch::on_file(&rig.source));
+    writers.until_ok(5).await;
+    let looks = Looks::start(&rig);
+    let mut made = killed(&mut rig, &mut random, &["migrate"]).await;
+    let mut switches = 1;
+    loop {
+        // Applications are on SQLite still, which is fenced.
+        one_side(&rig, &writers, Side::Sqlite(&rig.source), switches).await;
+        assert_same_rows(&rig, &plan).await;
+        writers.move_to(Launch::Direct { url: rig.database.url.clone() }).await;
+        writers.until_ok(8).await;
+        made += killed_meanwhile(&mut rig, &mut random).await;
+        writers.until_ok(2).await;
+        if made >= kills {
+            break;
+        }
+        made += killed(&mut rig, &mut random, &["rollback", "--deadline", "20s"]).await;
+        switches += 1;
+        let target = rig.target().await;
+        let report = one_side(&rig, &writers, Side::Postgres(&target), switches).await;
+        assert_same_rows(&rig, &plan).await;
+        writers.move_to(Launch::on_file(&rig.source)).await;
+        writers.until_ok(8).await;
+        made += killed_meanwhile(&mut rig, &mut random).await;
+        made += killed(&mut rig, &mut random, &["cutover", "--deadline", "20s"]).await;
+        switches += 1;
+        let Report { ok, failed, unknown, .. } = report;
+        let minutes = began.elapsed().as_secs_f64() / 60.0;
+        // A violation ends the test.
+        eprintln!(
+            "seed {seed}: {made} kills; transactions: {ok} ok, {failed} failed, {unknown} unknown; \
+             {switches} switches, 0 violations, {minutes:.1} minutes"
+        );
+    }
+    writers.stop().await;
+    on_postgres(&rig, &writers).await;
+    in_step(&rig).await;
+    on_sqlite(&rig, &writers).await;
+    assert_same_rows(&rig, &plan).await;
+    assert!(looks.end().await > 0);
+    rig.finish().await;
+}
+
+async fn one_side(rig: &Rig, writers: &Writers, side: Side<'_>, switch: usize) -> Report {
+    let verdict = oracle::check_at_switch(writers.journals(), side, switch).await;
+    assert!(verdict.violations.is_empty(), "switch {switch}: {verdict:?}\n{}", rig.server.logs());
+    verdict.report
+}
+
+/// An operation whose server is killed up to three times, until it is done; how often it was.
+async fn killed(rig: &mut Rig, random: &mut Random, arguments: &[&str]) -> u32 {
+    let mut run = rig.start(arguments);
+    let mut made = 0;
+    'killing: for _ in 0..=random.below(3) {
+        for _ in 0..=random.below(4) {
+            if run.next().await.is_none() {
+                break 'killing;
+            }
+        }
+        kill_at_a_moment(rig, random).await;
+        made += 1;
+    }
+    let mut ended = run.finish().await;
+    // What a restart has given up in good order is asked for again.
+    while ended.code == 5 && arguments[0] != "migrate" {
+        ended = rig.cli(arguments).await;
+        if matches!(ended.reason(), "NOT_FOLLOWING" | "NOT_REVERSIBLE" | "ALREADY_MIGRATED") {
+            return made;
+        }
+    }
+    ended.expect(0);
+    made
+}
+
+async fn killed_meanwhile(rig: &mut Rig, random: &mut Random) -> u32 {
+    if random.below(2) == 0 {
+        return 0;
+    }
+    kill_at_a_moment(rig, random).await;
+    1
+}
+
+async fn kill_at_a_moment(rig: &mut Rig, random: &mut Random) {
+    // Not a wait for anything: a kill that always follows an event hits the same steps.
+    let moment = Duration::from_micros(random.below(40_000).unsigned_abs());
+    tokio::time::sleep(moment).await;
+    rig.server.kill9().await;
+    rig.server.launch().await;
 }
 
 #[tokio::test]
