@@ -13,6 +13,9 @@ pub(crate) struct RollbackArgs {
     /// Longest time to hold writers (500ms, 5s, 2m), at most 10m; then they go on in PostgreSQL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = deadline)]
     deadline: Duration,
+    /// Leave behind so many tables and columns that are new in PostgreSQL
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    accept_left_behind: u64,
     /// Only say whether it would be tried and how long writers would be held
     #[arg(long)]
     dry_run: bool,
@@ -26,6 +29,7 @@ pub(crate) async fn run(session: &mut Session, args: RollbackArgs) -> Result<Exi
         request_id: request_id.clone(),
         deadline_ms: u64::try_from(args.deadline.as_millis()).unwrap_or(u64::MAX),
         dry_run: args.dry_run,
+        accept_unrepresentable: args.accept_left_behind,
         ..RollbackRequest::default()
     };
     let followed = follow(session, &request_id, client.rollback(request)).await?;

@@ -198,7 +198,7 @@ impl DatabaseSet {
         );
         let engines = Engines { sqlite, postgres, user_version };
         let findings: Vec<Finding> =
-            halted_by.into_iter().chain(database.standing.waits_for()).collect();
+            halted_by.into_iter().chain(database.standing.findings()).collect();
         let rollback = rollback(&record, &findings).into();
         let state = describe(database, record, newest, engines);
         Ok(v1::Database { findings, rollback, validated_at, ..state })

@@ -13,6 +13,7 @@ pub struct Standing {
 #[derive(Debug, Default)]
 struct Told {
     waits_for: Option<Finding>,
+    drift: Vec<Finding>,
     coordinator: String,
 }
 
@@ -22,14 +23,20 @@ impl Standing {
         self.told().waits_for = finding;
     }
 
+    /// Says how the target's schema is not the one that was made.
+    pub fn set_drift(&self, findings: Vec<Finding>) {
+        self.told().drift = findings;
+    }
+
     /// Says which server holds the lease; empty where none does.
     pub fn set_coordinator(&self, name: impl Into<String>) {
         self.told().coordinator = name.into();
     }
 
-    /// What keeps changes from being carried over just now.
-    pub fn waits_for(&self) -> Option<Finding> {
-        self.told().waits_for.clone()
+    /// What keeps changes from being carried over just now, or would be left behind.
+    pub fn findings(&self) -> Vec<Finding> {
+        let told = self.told();
+        told.waits_for.iter().chain(&told.drift).cloned().collect()
     }
 
     /// Which server holds the lease; empty where none does.

@@ -33,6 +33,8 @@ codes! {
         "What is written on PostgreSQL is not carried back just now: the message says why. There is no way back until that is put right; it goes on by itself then.";
     NO_WAY_BACK = "no_way_back", "warning",
         "After the cutover nothing can be carried back to SQLite: the message says why. Take a backup first.";
+    TARGET_CHANGED = "target_schema_changed", "blocker or warning",
+        "The application has changed PostgreSQL's tables since the cutover. A warning names what a rollback would leave behind, a blocker what keeps changes from being carried back. Finalize, or undo the change.";
     REJECTS_STAY = "rejects_stay", "note",
         "Rows that PostgreSQL could not hold stay in `switchback.rejects` when a migration is finalized: they are nowhere else.";
     MIXED_TYPES = "mixed_types", "blocker",

@@ -115,6 +115,9 @@ impl Migrations {
     ) -> Result<Duration> {
         let name = &database.config.name;
         let phase = self.store.database(name).await?.phase;
+        if phase != Phase::Reversible {
+            database.standing.set_drift(Vec::new());
+        }
         if !carries(phase) {
             *carrier = None;
             return Ok(ASLEEP);
@@ -141,6 +144,9 @@ impl Migrations {
                 Ok(if drained.changes == 0 { IDLE } else { BUSY })
             }
             Some(Carrier::Back(reverser)) => {
+                if let Some(findings) = reverser.drift_now_and_then().await? {
+                    database.standing.set_drift(findings);
+                }
                 let carried = reverser.drain().await?;
                 Ok(if carried.changes == 0 { IDLE } else { BUSY })
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use switchback_proto::v1::Plan;
+use switchback_proto::v1::{Finding, Plan};
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use super::{build::Context, journal::Journal};
@@ -28,10 +28,14 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::blocking,
+    validate::target_drift,
 };
 
 /// How long a batch waits for SQLite's lock: readers of a rollback-journal file hold it up.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Between two looks at the target's schema.
+const DRIFT: Duration = Duration::from_secs(5);
 
 /// Nobody else changes what is in the log. A server that was stopped in the middle does not keep it.
 const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; \
@@ -70,6 +74,9 @@ pub(super) struct Reverser {
     since: Mutex<String>,
     /// Changes carried back by this process.
     carried: Mutex<i64>,
+    plan: Plan,
+    /// When the target's schema was last compared with the plan.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Reverser {
@@ -88,6 +95,8 @@ impl Reverser {
             lag: context.database.lag.clone(),
             since: Mutex::new("0".into()),
             carried: Mutex::default(),
+            plan: plan.clone(),
+            looked: Mutex::default(),
         })
     }
 
@@ -139,6 +148,23 @@ impl Reverser {
         failpoint::hit("reversed.after");
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = xmin;
         Ok((changes, done))
+    }
+
+    /// How the target's schema differs from the plan, by now.
+    pub(super) async fn drift(&self) -> Result<Vec<Finding>> {
+        let client = self.target.postgres().get().await?;
+        target_drift(&self.plan, &client).await
+    }
+
+    /// The same from time to time; `None` in between.
+    pub(super) async fn drift_now_and_then(&self) -> Result<Option<Vec<Finding>>> {
+        let last = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < DRIFT) {
+            return Ok(None);
+        }
+        let findings = self.drift().await?;
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(Some(findings))
     }
 
     /// Sees how far SQLite is behind while nothing can be carried back.

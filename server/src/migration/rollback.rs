@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use switchback_proto::{
-    v1::{CutoverForecast, LagEvent, Phase, RollbackReport, RollbackRequest},
+    v1::{CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest},
     words::Word,
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,7 @@ impl Rollback<'_> {
     async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackReport> {
         let recorded = self.find(request).await?;
         let reverser = recorded.reverser(self.database)?;
+        let findings = self.left_behind(&reverser, request).await?;
         let carried = if self.run.journal.is_empty() { self.settle(&reverser).await? } else { 0 };
         self.enter(Phase::Reversible, Event::RollbackAsked).await?;
         let limit = limit(request);
@@ -79,6 +80,7 @@ impl Rollback<'_> {
                     write_pause_ms: pause_ms,
                     epoch,
                     changes: carried + changes,
+                    findings,
                     ..RollbackReport::default()
                 })
             }
@@ -88,6 +90,28 @@ impl Rollback<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// What PostgreSQL has and SQLite has no place for; refused unless so much is accepted.
+    async fn left_behind(
+        &self,
+        reverser: &Reverser,
+        request: &RollbackRequest,
+    ) -> Result<Vec<Finding>> {
+        // It may have been decided, and PostgreSQL may be away.
+        if !self.run.journal.is_empty() {
+            return Ok(Vec::new());
+        }
+        let findings = reverser.drift().await?;
+        let count = u64::try_from(findings.len()).unwrap_or(u64::MAX);
+        if count <= request.accept_unrepresentable {
+            return Ok(findings);
+        }
+        let named: Vec<String> = findings.iter().map(named).collect();
+        let message =
+            format!("{count} changes of PostgreSQL's schema cannot go back: {}", named.join("; "));
+        Err(Error::new(Reason::ReturnRefused, message)
+            .hint(format!("undo them, or leave them behind with --accept-left-behind {count}")))
     }
 
     async fn find(&self, request: &RollbackRequest) -> Result<Recorded> {
@@ -170,6 +194,7 @@ impl Rollback<'_> {
         let reverser = recorded.reverser(self.database)?;
         let mut forecast = CutoverForecast::default();
         let tried = async {
+            self.left_behind(&reverser, request).await?;
             self.settle(&reverser).await?;
             let began = Instant::now();
             let last = reverser.drain().await?;
@@ -202,6 +227,14 @@ impl Rollback<'_> {
         target.close(&transaction, plan).await?;
         transaction.rollback().await.map_err(failed)
     }
+}
+
+fn named(finding: &Finding) -> String {
+    let place = match finding.column.as_str() {
+        "" => finding.table.clone(),
+        column => format!("{}.{column}", finding.table),
+    };
+    format!("{place}: {}", finding.message)
 }
 
 fn limit(request: &RollbackRequest) -> Limit {

@@ -7,6 +7,7 @@ mod change_log;
 mod comparison;
 mod counts;
 mod differences;
+mod drift;
 mod follow;
 mod held;
 mod live;
@@ -32,6 +33,7 @@ use catalog::Catalog;
 use comparison::Comparison;
 use table::TableWork;
 
+pub use drift::target_drift;
 pub use follow::Follow;
 pub use reader::TargetReader;
 

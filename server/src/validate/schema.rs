@@ -80,7 +80,7 @@ impl Found {
 }
 
 /// How PostgreSQL itself writes each type of the plan: "varchar(3)" is "character varying(3)".
-async fn canonical_types(
+pub(super) async fn canonical_types(
     tables: &[&TablePlan],
     client: &Client,
 ) -> Result<HashMap<String, String>> {

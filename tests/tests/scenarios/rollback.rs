@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use switchback_tests::{
-    content::refusal,
+    content::{self, refusal},
     rig::Rig,
     workload::{Launch, Writers, oracle},
 };
@@ -127,4 +127,103 @@ async fn writers_go_there_and_back_again() {
     assert_same_rows(&rig, &plan).await;
     assert!(!sqlite_is_open(&rig.source) && postgres_is_open(&rig.database).await);
     rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_sqlite_has_no_place_for_is_told_and_not_left_behind_in_silence() {
+    let rig = Rig::of_sql(KINDS).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let target = rig.target().await;
+    target
+        .batch_execute("ALTER TABLE prefs ADD COLUMN extra text; CREATE TABLE audit (at text)")
+        .await
+        .expect("PostgreSQL takes it");
+    let mut watch = rig.start(&["status", "--watch"]);
+    let told = watch.find(|status| status["findings"].as_array().map_or(0, Vec::len) == 2).await;
+    assert_eq!(told["rollback"], "available");
+    assert_eq!(told["findings"][0]["code"], "target_schema_changed");
+    rig.cli(&["rollback"]).await.refused(5, "RETURN_REFUSED");
+    let dry = rig.cli(&["rollback", "--dry-run"]).await;
+    assert_eq!(dry.report()["forecast"]["go"], false, "{dry:?}");
+    target.batch_execute("INSERT INTO prefs VALUES ('p', 'q', 'r', 'kept here')").await.unwrap();
+    let run = rig.cli(&["rollback", "--accept-left-behind", "2"]).await;
+    run.expect(0);
+    assert_eq!(run.report()["findings"].as_array().map(Vec::len), Some(2));
+    let sql = "SELECT setting FROM prefs WHERE owner = 'p'";
+    let came: String = rig.source().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(came, "r");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn truncate_is_refused_and_a_lost_column_closes_the_way_back() {
+    let rig = Rig::of_sql(KINDS).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let target = rig.target().await;
+    let refused = target.batch_execute("TRUNCATE prefs").await.expect_err("it is not seen");
+    assert!(format!("{refused:?}").contains("TRUNCATE cannot be carried back"), "{refused:?}");
+    target.batch_execute("ALTER TABLE children DROP COLUMN note").await.expect("it takes it");
+    let mut watch = rig.start(&["status", "--watch"]);
+    let told = watch.find(|status| status["rollback"] == "unavailable").await;
+    assert_eq!(told["findings"][0]["severity"], "blocker");
+    drop(watch);
+    target.batch_execute("ALTER TABLE children ADD COLUMN note text").await.expect("and back");
+    let mut watch = rig.start(&["status", "--watch"]);
+    watch.find(|status| status["rollback"] == "available").await;
+    rig.cli(&["rollback"]).await.expect(0);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_open_transaction_lets_the_way_back_pass_its_deadline() {
+    let rig = Rig::of_sql(KINDS).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let mut busy = rig.database.owner().await;
+    let open = busy.transaction().await.unwrap();
+    open.batch_execute("DELETE FROM prefs WHERE name = 'm'").await.unwrap();
+    rig.cli(&["rollback", "--deadline", "700ms"]).await.refused(5, "ROLLBACK_FAILED");
+    assert_eq!(status(&rig).await["phase"], "reversible");
+    // Nobody else was kept out.
+    rig.target().await.batch_execute("DELETE FROM keyless").await.expect("PostgreSQL is open");
+    open.commit().await.unwrap();
+    rig.cli(&["rollback"]).await.expect(0);
+    let left: i64 = rig
+        .source()
+        .query_row("SELECT count(*) FROM prefs", [], |row| row.get(0))
+        .expect("the rows are there");
+    assert_eq!(left, 1);
+    rig.finish().await;
+}
+
+/// What was there before the migration, and nothing else.
+#[tokio::test]
+async fn finalize_leaves_each_side_as_it_is_asked_to() {
+    for (keep, takes_writes) in [("clean", true), ("fenced", false)] {
+        let rig = Rig::of_sql(KINDS).await;
+        let before = content::schema(&rig.source);
+        rig.cli(&["migrate"]).await.expect(0);
+        let target = rig.target().await;
+        target.batch_execute(WRITTEN).await.expect("PostgreSQL takes writes");
+        rig.cli(&["finalize", "--keep-source", keep]).await.expect(0);
+        let now = status(&rig).await;
+        assert_eq!((&now["phase"], &now["rollback"]), (&"finalized".into(), &"none".into()));
+        assert_eq!(sqlite_is_writable(&rig), takes_writes, "{keep}");
+        if takes_writes {
+            assert_eq!(content::schema(&rig.source), before);
+        }
+        let ours = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'switchback%'";
+        assert_eq!(target.query_one(ours, &[]).await.unwrap().get::<_, i64>(0), 0);
+        let ours = "SELECT count(*) FROM pg_attribute WHERE attname LIKE '%switchback%'";
+        assert_eq!(target.query_one(ours, &[]).await.unwrap().get::<_, i64>(0), 0);
+        let ours = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'log\\_%'";
+        assert_eq!(target.query_one(ours, &[]).await.unwrap().get::<_, i64>(0), 0);
+        target.batch_execute("TRUNCATE prefs").await.expect("nothing is in the way");
+        let carried: i64 = rig
+            .source()
+            .query_row("SELECT count(*) FROM parents WHERE name = 'new'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(carried, 1, "what was written before is in SQLite");
+        rig.cli(&["rollback"]).await.refused(5, "NOT_REVERSIBLE");
+        rig.finish().await;
+    }
 }
