@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{ControlStore, DatabaseRecord},
-    lag::Lag,
+    lag::{Lag, LagNow},
     postgres::{PoolSettings, Postgres},
     source::SourceFile,
     sqlite::SqlitePoolOfSource,
@@ -56,6 +56,19 @@ pub struct Database {
     /// What its coordinator tells of it.
     pub standing: Standing,
     sqlite: SqlitePoolOfSource,
+}
+
+/// What is known of a database without asking anybody.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What is recorded about it.
+    pub record: DatabaseRecord,
+    /// How far the target is behind; `None` where this server does not know.
+    pub lag: Option<LagNow>,
+    /// Whether the active engine answered when the health check asked last.
+    pub answers: Option<bool>,
 }
 
 /// Every configured database.
@@ -168,13 +181,27 @@ impl DatabaseSet {
     /// Whether the active engine of a database answers.
     pub async fn active_state(&self, name: &str) -> EngineState {
         let Some(database) = self.databases.get(name) else { return EngineState::Unspecified };
-        let active = self.store.database(name).await.map(|record| record.active);
-        let status = match active {
-            Ok(Engine::Postgres) => database.postgres_status().await,
-            Ok(_) => database.sqlite.status().await,
-            Err(_) => EngineStatus::default(),
+        let Ok(record) = self.store.database(name).await else { return EngineState::Unspecified };
+        let status = match record.active {
+            Engine::Postgres => database.postgres_status().await,
+            _ => database.sqlite.status().await,
         };
+        database.standing.set_active(record.active, status.state() == EngineState::Up);
         status.state()
+    }
+
+    /// What is known of every database without asking an engine or the disk.
+    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.databases.iter().filter_map(|(name, database)| {
+            let record = self.store.known(name)?;
+            let asked = database.standing.active().filter(|(engine, _)| *engine == record.active);
+            Some(Known {
+                name,
+                record,
+                lag: database.known_lag(&record),
+                answers: asked.map(|(_, answers)| answers),
+            })
+        })
     }
 
     /// The state of a database, as callers see it.
@@ -206,6 +233,20 @@ impl Database {
     /// The target, as this server may change it.
     pub fn target(&self) -> Target {
         Target::new(self.postgres.clone(), self.holder.clone())
+    }
+
+    /// A wrong zero would hide what an alarm waits for: only who follows knows the lag.
+    fn known_lag(&self, record: &DatabaseRecord) -> Option<LagNow> {
+        if record.active == Engine::Postgres {
+            // The switch has applied whatever was seen to wait.
+            return Some(LagNow::default());
+        }
+        let coordinator = self.standing.coordinator();
+        if !coordinator.is_empty() && coordinator != self.holder.name {
+            return None;
+        }
+        let nothing = (record.phase != Phase::Following).then(LagNow::default);
+        self.lag.seen().or(nothing)
     }
 
     async fn postgres_status(&self) -> EngineStatus {

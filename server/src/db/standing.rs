@@ -1,10 +1,12 @@
-//! What the coordinator of a database tells of it beside the lag, for whoever asks.
+//! What the coordinator of a database and the health check tell of it beside the lag, for whoever
+//! asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use switchback_proto::v1::Finding;
+use switchback_proto::v1::{Engine, Finding};
 
-/// What its follower waits for and who coordinates it. Clones share it.
+/// What its follower waits for, who coordinates it, and whether the active engine answers. Clones
+/// share it.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     told: Arc<Mutex<Told>>,
@@ -14,6 +16,7 @@ pub struct Standing {
 struct Told {
     waits_for: Option<Finding>,
     coordinator: String,
+    active: Option<(Engine, bool)>,
 }
 
 impl Standing {
@@ -27,6 +30,11 @@ impl Standing {
         self.told().coordinator = name.into();
     }
 
+    /// Says which engine was asked as the active one, and whether it answered.
+    pub fn set_active(&self, engine: Engine, answers: bool) {
+        self.told().active = Some((engine, answers));
+    }
+
     /// What keeps changes from being carried over just now.
     pub fn waits_for(&self) -> Option<Finding> {
         self.told().waits_for.clone()
@@ -35,6 +43,11 @@ impl Standing {
     /// Which server holds the lease; empty where none does.
     pub fn coordinator(&self) -> String {
         self.told().coordinator.clone()
+    }
+
+    /// Which engine was last asked as the active one, and whether it answered.
+    pub fn active(&self) -> Option<(Engine, bool)> {
+        self.told().active
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
