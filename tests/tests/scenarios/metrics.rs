@@ -176,6 +176,34 @@ async fn rig(cluster: &Cluster, settings: &[(&str, &str)]) -> Rig {
     Rig { server, database, source, directory: place }
 }
 
+/// PostgreSQL is away for a while: the lag is seen to grow, and to go.
+async fn assert_lag_comes_and_goes(
+    cluster: &Cluster,
+    received: &mut Received,
+    writers: &mut Writers,
+) {
+    // Only what has been followed since the migration ended is seen while PostgreSQL is away.
+    received.skip();
+    received.find(|export| export.value("lag_changes", "forward") > Some(0.0)).await;
+
+    cluster.stop_immediate();
+    received.skip();
+    writers.until_ok(5).await;
+    let behind = received.find(|export| export.value("lag_changes", "forward") > Some(10.0)).await;
+    let older = |export: &Export| {
+        export.value("lag_seconds", "forward") > behind.value("lag_seconds", "forward")
+    };
+    received.find(older).await;
+    assert_eq!(behind.value("engine_up", "sqlite"), Some(1.0));
+    cluster.start_again();
+    // Each is looked at by itself, and writers go on.
+    let in_sync = |export: &Export| {
+        export.value("lag_changes", "forward") == Some(0.0)
+            && export.value("lag_seconds", "forward") == Some(0.0)
+    };
+    received.find(in_sync).await;
+}
+
 #[tokio::test]
 async fn the_lag_the_switch_and_its_pause_reach_a_collector() {
     let cluster = Cluster::start(Profile::Fast).expect("a cluster");
@@ -207,26 +235,7 @@ async fn the_lag_the_switch_and_its_pause_reach_a_collector() {
     let plan = round::planned(&rig, &[]).await;
     following(&rig).await.finish().await.expect(0);
 
-    // Only what has been followed since the migration ended is seen while PostgreSQL is away.
-    received.skip();
-    received.find(|export| export.value("lag_changes", "forward") > Some(0.0)).await;
-
-    cluster.stop_immediate();
-    received.skip();
-    writers.until_ok(5).await;
-    let behind = received.find(|export| export.value("lag_changes", "forward") > Some(10.0)).await;
-    let older = |export: &Export| {
-        export.value("lag_seconds", "forward") > behind.value("lag_seconds", "forward")
-    };
-    received.find(older).await;
-    assert_eq!(behind.value("engine_up", "sqlite"), Some(1.0));
-    cluster.start_again();
-    // Each is looked at by itself, and writers go on.
-    let in_sync = |export: &Export| {
-        export.value("lag_changes", "forward") == Some(0.0)
-            && export.value("lag_seconds", "forward") == Some(0.0)
-    };
-    received.find(in_sync).await;
+    assert_lag_comes_and_goes(&cluster, &mut received, &mut writers).await;
 
     let cutover = rig.cli(&["cutover"]).await;
     cutover.expect(0);
