@@ -235,18 +235,10 @@ impl Database {
         Target::new(self.postgres.clone(), self.holder.clone())
     }
 
-    /// A wrong zero would hide what an alarm waits for: only who follows knows the lag.
     fn known_lag(&self, record: &DatabaseRecord) -> Option<LagNow> {
-        if record.active == Engine::Postgres {
-            // The switch has applied whatever was seen to wait.
-            return Some(LagNow::default());
-        }
         let coordinator = self.standing.coordinator();
-        if !coordinator.is_empty() && coordinator != self.holder.name {
-            return None;
-        }
-        let nothing = (record.phase != Phase::Following).then(LagNow::default);
-        self.lag.seen().or(nothing)
+        let elsewhere = !coordinator.is_empty() && coordinator != self.holder.name;
+        known_lag(record, elsewhere, self.lag.seen())
     }
 
     async fn postgres_status(&self) -> EngineStatus {
@@ -260,6 +252,17 @@ impl Database {
                 version: String::new(),
             },
         }
+    }
+}
+
+/// A wrong zero would hide what an alarm waits for: only who follows knows the lag.
+fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> Option<LagNow> {
+    match (record.active, record.phase) {
+        // The switch has applied whatever was seen to wait.
+        (Engine::Postgres, _) => Some(LagNow::default()),
+        _ if elsewhere => None,
+        (_, Phase::Following) => seen,
+        _ => Some(seen.unwrap_or_default()),
     }
 }
 
@@ -322,6 +325,21 @@ fn describe(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lag_that_is_not_known_is_no_zero() {
+        let none = Some(LagNow::default());
+        let some = Some(LagNow { changes: 7, age: Duration::from_secs(1) });
+        let idle = DatabaseRecord::default();
+        let following = DatabaseRecord { phase: Phase::Following, ..idle };
+        let switched = DatabaseRecord { active: Engine::Postgres, ..following };
+        assert_eq!(known_lag(&idle, false, None), none);
+        assert_eq!(known_lag(&idle, false, some), some);
+        assert_eq!(known_lag(&following, false, some), some);
+        assert_eq!(known_lag(&following, false, None), None);
+        assert_eq!(known_lag(&following, true, some), None);
+        assert_eq!(known_lag(&switched, true, some), none);
+    }
 
     #[test]
     fn the_phase_is_that_of_the_operation_that_moves_the_database_on() {
