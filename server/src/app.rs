@@ -22,6 +22,7 @@ use crate::{
     operations::Operations,
     rpc::{Databases, MAX_MESSAGE_BYTES, OperationRpc, watch_engines},
     shutdown,
+    telemetry::metrics::Metrics,
 };
 
 /// Open streams do not hold up a stop for longer than this.
@@ -63,6 +64,8 @@ async fn serve(config: Config) -> Result<()> {
             .hint("another server may be running there: set SWITCHBACK_LISTEN to another address")
     })?;
     let address = listener.local_addr().unwrap_or(config.listen);
+    let metrics = config.otlp.as_ref().map(|otlp| Metrics::start(otlp, &holder.id, &set));
+    let metrics = metrics.transpose()?;
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
@@ -84,6 +87,9 @@ async fn serve(config: Config) -> Result<()> {
     let served = serve_grpc(listener, Arc::clone(&set), operations.clone(), stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
+    }
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
     }
     set.close().await;
     tracing::info!("stopped");

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         print!("{config}");
         return ExitCode::SUCCESS;
     }
-    telemetry::start(&config.log, config.log_format);
+    telemetry::log::start(&config.log, config.log_format);
     match app::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

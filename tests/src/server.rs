@@ -74,11 +74,20 @@ impl Server {
 
     /// Runs `switchbackd` to its end with some settings changed.
     pub async fn run_with(source: &Path, url: &str, settings: &[(&str, &str)]) -> Ended {
+        Self::prepare_with(source, url, settings).end(&[]).await
+    }
+
+    /// Has `switchbackd` check its configuration with some settings changed.
+    pub async fn check_config(source: &Path, url: &str, settings: &[(&str, &str)]) -> Ended {
+        Self::prepare_with(source, url, settings).end(&["--check-config"]).await
+    }
+
+    fn prepare_with(source: &Path, url: &str, settings: &[(&str, &str)]) -> Self {
         let mut server = Self::prepare(source, url, &[]);
         for (name, value) in settings {
             server.set(name, value);
         }
-        server.end(&[]).await
+        server
     }
 
     async fn end(mut self, arguments: &[&str]) -> Ended {

@@ -19,6 +19,15 @@ impl fmt::Display for Config {
         };
         writeln!(f, "log_format = {format:?}")?;
         writeln!(f, "lease = {}", self.lease.as_secs())?;
+        if let Some(otlp) = &self.otlp {
+            // Comments: these settings are variables only.
+            writeln!(f, "\n# metrics, by OTEL_* variables")?;
+            writeln!(f, "# endpoint = {:?}", otlp.shown())?;
+            writeln!(f, "# interval_ms = {}", otlp.interval.as_millis())?;
+            let headers: Vec<String> =
+                otlp.headers.iter().map(|name| format!("{name}=***")).collect();
+            writeln!(f, "# headers = {:?}", headers.join(","))?;
+        }
         for database in self.databases.values() {
             writeln!(f, "\n[databases.{:?}]", database.name)?;
             writeln!(f, "sqlite = {:?}", database.sqlite)?;

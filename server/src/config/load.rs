@@ -70,6 +70,7 @@ pub fn load(
         log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
         lease: loader.lease(&file),
+        otlp: loader.otlp(),
         databases: loader.databases(file.databases),
     };
     for name in LATER {
@@ -80,18 +81,18 @@ pub fn load(
     if loader.problems.is_empty() { Ok(config) } else { Err(loader.problems) }
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     env: &'a BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Loader<'a> {
     /// A variable that is set to something.
-    fn get(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn problem(&mut self, setting: &str, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, setting: &str, message: impl Into<String>) {
         self.problems.push(Problem { setting: setting.into(), message: message.into() });
     }
 

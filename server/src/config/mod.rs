@@ -3,10 +3,12 @@
 mod effective;
 mod file;
 mod load;
+mod otlp;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use load::{Problem, load};
+pub use otlp::Otlp;
 use switchback_proto::v1::Engine;
 
 /// The effective configuration.
@@ -24,6 +26,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a server that coordinates a migration may be silent before another one takes over.
     pub lease: Duration,
+    /// Where metrics go; `None` where they are not sent.
+    pub otlp: Option<Otlp>,
     /// Databases by name; at least one.
     pub databases: BTreeMap<String, DatabaseConfig>,
 }

@@ -2,7 +2,12 @@
 
 mod events;
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{
     Row, SqlSafeStr, SqlitePool,
@@ -31,6 +36,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct ControlStore {
     pool: SqlitePool,
+    known: Arc<Mutex<BTreeMap<String, DatabaseRecord>>>,
 }
 
 /// What is recorded about a database.
@@ -197,7 +203,7 @@ impl ControlStore {
             Error::new(Reason::StateUnusable, format!("the control database is unfit: {error}"))
                 .hint("it was written by a newer server, or is damaged: use that version, or another SWITCHBACK_STATE_DIR")
         })?;
-        Ok(Self { pool })
+        Ok(Self { pool, known: Arc::default() })
     }
 
     /// Closes the connections.
@@ -212,16 +218,26 @@ impl ControlStore {
             .fetch_optional(&self.pool)
             .await
             .map_err(failed)?;
-        row.map_or_else(
-            || Ok(DatabaseRecord::default()),
-            |row| {
-                Ok(DatabaseRecord {
-                    active: word(&row, "active_engine")?,
-                    epoch: count(&row, "epoch")?,
-                    phase: word(&row, "phase")?,
-                })
+        let record = match row {
+            None => DatabaseRecord::default(),
+            Some(row) => DatabaseRecord {
+                active: word(&row, "active_engine")?,
+                epoch: count(&row, "epoch")?,
+                phase: word(&row, "phase")?,
             },
-        )
+        };
+        self.remember(name, record);
+        Ok(record)
+    }
+
+    /// What was read or recorded last, for whoever cannot wait for an answer.
+    pub fn known(&self, name: &str) -> Option<DatabaseRecord> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    fn remember(&self, name: &str, record: DatabaseRecord) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.to_owned(), record);
     }
 
     /// Records that a database needs a person, and why.
@@ -295,6 +311,7 @@ impl ControlStore {
         .execute(&self.pool)
         .await
         .map_err(failed)?;
+        self.remember(name, record);
         Ok(())
     }
 

@@ -43,6 +43,12 @@ impl Lag {
         *self.samples() = Samples::default();
     }
 
+    /// The lag just now; `None` where nobody has looked yet.
+    pub fn seen(&self) -> Option<LagNow> {
+        let samples = self.samples();
+        samples.is_seen.then(|| samples.at(Instant::now()))
+    }
+
     /// The lag just now.
     pub fn now(&self) -> LagNow {
         self.samples().at(Instant::now())
@@ -75,6 +81,7 @@ struct Samples {
     waiting: VecDeque<Sample>,
     newest: i64,
     applied: i64,
+    is_seen: bool,
 }
 
 impl Samples {
@@ -83,7 +90,7 @@ impl Samples {
             // Another log, whose numbers say nothing about those seen so far.
             self.waiting.clear();
         }
-        (self.newest, self.applied) = (newest, applied);
+        (self.newest, self.applied, self.is_seen) = (newest, applied, true);
         while self.waiting.front().is_some_and(|sample| sample.newest <= applied) {
             self.waiting.pop_front();
         }
@@ -200,9 +207,12 @@ mod tests {
     #[test]
     fn clones_share_a_lag_and_it_can_be_forgotten() {
         let lag = Lag::default();
+        assert_eq!(lag.seen(), None);
         lag.clone().record(5, 2);
         assert_eq!(lag.now().changes, 3);
+        assert_eq!(lag.seen().map(|lag| lag.changes), Some(3));
         lag.forget();
         assert_eq!(lag.now(), LagNow::default());
+        assert_eq!(lag.seen(), None);
     }
 }

@@ -12,4 +12,4 @@ pub mod standing;
 pub mod target;
 mod tls;
 
-pub use set::{Database, DatabaseSet};
+pub use set::{Database, DatabaseSet, Known};

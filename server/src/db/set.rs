@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{ControlStore, DatabaseRecord},
-    lag::Lag,
+    lag::{Lag, LagNow},
     postgres::{PoolSettings, Postgres},
     source::SourceFile,
     sqlite::SqlitePoolOfSource,
@@ -57,6 +57,19 @@ pub struct Database {
     /// What its coordinator tells of it.
     pub standing: Standing,
     sqlite: SqlitePoolOfSource,
+}
+
+/// What is known of a database without asking anybody.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What is recorded about it.
+    pub record: DatabaseRecord,
+    /// How far the target is behind; `None` where this server does not know.
+    pub lag: Option<LagNow>,
+    /// Whether the active engine answered when the health check asked last.
+    pub answers: Option<bool>,
 }
 
 /// Every configured database.
@@ -175,13 +188,27 @@ impl DatabaseSet {
     /// Whether the active engine of a database answers.
     pub async fn active_state(&self, name: &str) -> EngineState {
         let Some(database) = self.databases.get(name) else { return EngineState::Unspecified };
-        let active = self.store.database(name).await.map(|record| record.active);
-        let status = match active {
-            Ok(Engine::Postgres) => database.postgres_status().await,
-            Ok(_) => database.sqlite.status().await,
-            Err(_) => EngineStatus::default(),
+        let Ok(record) = self.store.database(name).await else { return EngineState::Unspecified };
+        let status = match record.active {
+            Engine::Postgres => database.postgres_status().await,
+            _ => database.sqlite.status().await,
         };
+        database.standing.set_active(record.active, status.state() == EngineState::Up);
         status.state()
+    }
+
+    /// What is known of every database without asking an engine or the disk.
+    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.databases.iter().filter_map(|(name, database)| {
+            let record = self.store.known(name)?;
+            let asked = database.standing.active().filter(|(engine, _)| *engine == record.active);
+            Some(Known {
+                name,
+                record,
+                lag: database.known_lag(&record),
+                answers: asked.map(|(_, answers)| answers),
+            })
+        })
     }
 
     /// The state of a database, as callers see it.
@@ -219,6 +246,12 @@ impl Database {
         Target::new(self.postgres.clone(), self.holder.clone())
     }
 
+    fn known_lag(&self, record: &DatabaseRecord) -> Option<LagNow> {
+        let coordinator = self.standing.coordinator();
+        let elsewhere = !coordinator.is_empty() && coordinator != self.holder.name;
+        known_lag(record, elsewhere, self.lag.seen())
+    }
+
     async fn postgres_status(&self) -> EngineStatus {
         match self.postgres.version().await {
             Ok(version) => {
@@ -230,6 +263,15 @@ impl Database {
                 version: String::new(),
             },
         }
+    }
+}
+
+/// A wrong zero would hide what an alarm waits for: only who follows knows the lag.
+fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> Option<LagNow> {
+    match record.phase {
+        _ if elsewhere => None,
+        Phase::Following | Phase::Reversible => seen,
+        _ => Some(seen.unwrap_or_default()),
     }
 }
 
@@ -300,6 +342,22 @@ fn describe(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lag_that_is_not_known_is_no_zero() {
+        let none = Some(LagNow::default());
+        let some = Some(LagNow { changes: 7, age: Duration::from_secs(1) });
+        let idle = DatabaseRecord::default();
+        let following = DatabaseRecord { phase: Phase::Following, ..idle };
+        let switched = DatabaseRecord { active: Engine::Postgres, epoch: 1, phase: Phase::Reversible };
+        assert_eq!(known_lag(&idle, false, None), none);
+        assert_eq!(known_lag(&idle, false, some), some);
+        assert_eq!(known_lag(&following, false, some), some);
+        assert_eq!(known_lag(&following, false, None), None);
+        assert_eq!(known_lag(&following, true, some), None);
+        assert_eq!(known_lag(&switched, false, some), some);
+        assert_eq!(known_lag(&switched, true, some), None);
+    }
 
     #[test]
     fn the_phase_is_that_of_the_operation_that_moves_the_database_on() {

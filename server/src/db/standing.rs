@@ -1,10 +1,12 @@
-//! What the coordinator of a database tells of it beside the lag, for whoever asks.
+//! What the coordinator of a database and the health check tell of it beside the lag, for whoever
+//! asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use switchback_proto::v1::Finding;
+use switchback_proto::v1::{Engine, Finding};
 
-/// What its follower waits for and who coordinates it. Clones share it.
+/// What its follower waits for, who coordinates it, and whether the active engine answers. Clones
+/// share it.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     told: Arc<Mutex<Told>>,
@@ -15,6 +17,7 @@ struct Told {
     waits_for: Option<Finding>,
     drift: Vec<Finding>,
     coordinator: String,
+    active: Option<(Engine, bool)>,
 }
 
 impl Standing {
@@ -39,9 +42,19 @@ impl Standing {
         told.waits_for.iter().chain(&told.drift).cloned().collect()
     }
 
+    /// Says which engine was asked as the active one, and whether it answered.
+    pub fn set_active(&self, engine: Engine, answers: bool) {
+        self.told().active = Some((engine, answers));
+    }
+
     /// Which server holds the lease; empty where none does.
     pub fn coordinator(&self) -> String {
         self.told().coordinator.clone()
+    }
+
+    /// Which engine was last asked as the active one, and whether it answered.
+    pub fn active(&self) -> Option<(Engine, bool)> {
+        self.told().active
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

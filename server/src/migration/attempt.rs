@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::blocking,
+    telemetry::metrics,
 };
 
 /// Between two tries for PostgreSQL's locks, of which each waits a little itself.
@@ -96,6 +97,7 @@ impl Switch<'_> {
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("decide.after");
         let pause = since.elapsed().as_secs_f64() * 1000.0;
+        metrics::record_write_pause(self.context.name(), pause);
         journal.report.cutover =
             Some(CutoverReport { write_pause_ms: pause, ..CutoverReport::default() });
         self.tell(journal, findings, plan);

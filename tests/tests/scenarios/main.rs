@@ -17,6 +17,7 @@ mod followed;
 mod full;
 mod lag;
 mod live;
+mod metrics;
 mod nasty;
 mod operations;
 mod outage;

@@ -1,0 +1,6 @@
+//! What the server tells about itself: its log, and metrics by OTLP.
+
+mod export;
+pub mod log;
+pub mod metrics;
+mod names;

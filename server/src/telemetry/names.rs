@@ -1,0 +1,89 @@
+//! Names of the metrics and of their attributes.
+//!
+//! A name ends in its unit where that is needed to tell two of them apart, and the unit is given in
+//! UCUM beside it. Those that say yes or no have none: exporters for Prometheus would append
+//! `_ratio` for the unit `1`.
+
+/// Name of the meter.
+pub(super) const SCOPE: &str = "switchback";
+
+/// The configured name of a database.
+pub(super) const DATABASE: &str = "database";
+
+/// `sqlite` or `postgres`.
+pub(super) const ENGINE: &str = "engine";
+
+/// Where changes go: `forward` is from the source to the target.
+pub(super) const DIRECTION: &str = "direction";
+
+/// What a metric is called and what it counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) description: &'static str,
+}
+
+pub(super) const LAG_CHANGES: Name = Name {
+    name: "switchback.lag_changes",
+    unit: "{change}",
+    description: "changes recorded and not yet applied",
+};
+
+pub(super) const LAG_SECONDS: Name = Name {
+    name: "switchback.lag_seconds",
+    unit: "s",
+    description: "age of the oldest change that is recorded and not yet applied",
+};
+
+pub(super) const ACTIVE_ENGINE: Name = Name {
+    name: "switchback.active_engine",
+    unit: "",
+    description: "1 for the engine that applications write to, 0 for the other one",
+};
+
+pub(super) const EPOCH: Name = Name {
+    name: "switchback.epoch",
+    unit: "{switch}",
+    description: "how often the active engine has changed",
+};
+
+pub(super) const ENGINE_UP: Name = Name {
+    name: "switchback.engine_up",
+    unit: "",
+    description: "1 where the active engine answers the health check, 0 where it does not",
+};
+
+pub(super) const WRITE_PAUSE_SECONDS: Name = Name {
+    name: "switchback.write_pause_seconds",
+    unit: "s",
+    description: "how long writers waited at a switch",
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ALL: [Name; 6] =
+        [LAG_CHANGES, LAG_SECONDS, ACTIVE_ENGINE, EPOCH, ENGINE_UP, WRITE_PAUSE_SECONDS];
+
+    #[test]
+    fn the_page_lists_every_metric_and_no_other() {
+        let page = include_str!("../../../docs/metrics.md");
+        let listed: BTreeSet<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `switchback."))
+            .filter_map(|line| line.split('`').next())
+            .collect();
+        let known: BTreeSet<&str> =
+            ALL.iter().filter_map(|name| name.name.strip_prefix("switchback.")).collect();
+        assert_eq!(listed, known);
+        for Name { name, unit, description } in ALL {
+            let unit = if unit.is_empty() { String::new() } else { format!("`{unit}`") };
+            let row = format!("| `{name}` | {unit} | {description} |").replace("|  |", "| |");
+            assert!(page.contains(&row), "docs/metrics.md lacks\n{row}");
+        }
+    }
+}
