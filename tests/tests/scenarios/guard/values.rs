@@ -506,11 +506,11 @@ fn bounded(number: &str, bounds: &str) -> String {
     if number.starts_with("'-I") || number.starts_with("'I") {
         return "NULL".into();
     }
-    let before: u32 =
-        precision.parse::<u32>().expect("a precision") - scale.parse::<u32>().expect("a scale");
+    let digits = |number: &str| number.parse::<i64>().expect("digits");
+    let limit = format!("9e{}", digits(precision) - digits(scale) - 1);
     format!(
-        "CASE WHEN abs({number}::numeric) < 1e{before} - 1 OR {number}::numeric = 'NaN' \
-         THEN {number}::numeric ELSE mod({number}::numeric, 1e{before} - 1) END"
+        "CASE WHEN abs({number}::numeric) < {limit} OR {number}::numeric = 'NaN' \
+         THEN {number}::numeric ELSE mod({number}::numeric, {limit}) END"
     )
 }
 
