@@ -5,7 +5,7 @@
 mod decimals;
 mod values;
 
-use std::error::Error;
+use std::{collections::HashSet, error::Error};
 
 use rusqlite::{
     Connection,
@@ -221,7 +221,7 @@ async fn client() -> Client {
 }
 
 /// Ids of the values that the guard lets pass.
-async fn passed(client: &Client, condition: Option<&str>) -> Vec<i32> {
+async fn ids(client: &Client, condition: Option<&str>) -> HashSet<i32> {
     let trigger = condition.map_or(String::new(), |condition| {
         format!(
             "CREATE TRIGGER guard BEFORE INSERT ON taken FOR EACH ROW \
@@ -248,8 +248,11 @@ async fn hold(client: &Client, codec: Codec, columns: &[Column]) {
     for column in columns {
         let guard = guard(&codec, &pg_type, column.storage, "NEW.\"v\"");
         let condition = guard.as_ref().map(|guard| guard.condition.as_str());
-        let passed: std::collections::HashSet<i32> =
-            passed(client, condition).await.into_iter().collect();
+        let passed = ids(client, condition).await;
+        if let Some(quick) = guard.as_ref().and_then(|guard| guard.quick.as_ref()) {
+            let quickly = ids(client, Some(quick)).await;
+            assert!(quickly.is_subset(&passed), "{codec} {}", column.name);
+        }
         for (id, field, text) in &values {
             let back = field.as_ref().is_none_or(|field| column.gives_back(codec, field));
             if passed.contains(id) != back {

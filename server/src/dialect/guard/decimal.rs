@@ -23,17 +23,17 @@ pub(super) fn is_integer(value: &str) -> String {
 ///
 /// PostgreSQL could write the shortest decimal itself, but not whatever `extra_float_digits` is,
 /// and it takes the even one of two. A cast to `numeric` always takes 15 digits. If they are the
-/// whole number, it is the shortest. For the rest, which is rare, the double is taken apart into
-/// its exact decimal, and that decimal's roundings are tried.
-pub(super) fn is_shortest(value: &str) -> String {
+/// whole number, it is the shortest. For the rest, which is rare, the double is taken apart.
+///
+/// In haste it is only tried whether 15 digits are the whole number.
+pub(super) fn is_shortest(value: &str, haste: bool) -> String {
     let size = format!("abs({value})");
+    let rest = if haste { "false".to_owned() } else { is_nearest(&size) };
     format!(
         "CASE WHEN {value} = 0 OR {size} = {LARGEST} THEN true \
-         WHEN NOT ({size} >= 5e-324 AND {size} < {LARGEST}) THEN false \
+         WHEN NOT ({size} >= 5e-324 AND {size} < {LARGEST} AND scale({value}) <= 1000) THEN false \
          WHEN {size} >= {SMALLEST_NORMAL} AND {value}::float8::numeric = {value} THEN true \
-         WHEN length(btrim(replace(trim_scale({size})::text, '.', ''), '0')) > 17 THEN false \
-         ELSE {} END",
-        is_nearest(&size)
+         ELSE {rest} END"
     )
 }
 
@@ -41,28 +41,34 @@ pub(super) fn is_shortest(value: &str) -> String {
 const LARGEST: &str = "1.7976931348623157e308";
 const SMALLEST_NORMAL: &str = "2.2250738585072014e-308";
 
-/// [`is_shortest`] for a positive number with at most 17 digits.
+/// [`is_shortest`] for a positive number. PostgreSQL rounds correctly when it casts to a double,
+/// and the numbers that round to one double lie together. So no shorter decimal rounds to the
+/// same double if neither of the two beside this one does. The next one of the same length is
+/// the double's exact decimal, rounded; unless the double is a power of two, whose lower
+/// neighbour is nearer than the upper one, and the decimal below it belongs to that neighbour.
 fn is_nearest(size: &str) -> String {
+    let exact = exact(size);
+    // Place of the last digit, counted from the point; negative where zeros stand between them.
+    let place = format!("min_scale({size} * 1e-400) - 400");
+    let unit = format!("('1e' || -({place}))::numeric");
+    let same = format!("{size}::float8");
+    let shorter = format!("trunc({size}, {place} - 1)");
+    format!(
+        "round({exact}, {place}) = ANY (ARRAY[{size}, \
+           CASE WHEN ({size} - {unit})::float8 = {same} THEN {size} ELSE {size} - {unit} END]) \
+         AND {shorter}::float8 <> {same} \
+         AND least({shorter} + {unit} * 10, {LARGEST})::float8 <> {same}"
+    )
+}
+
+/// The exact decimal of the number's double: mantissa × 2^(exponent − 1075).
+fn exact(size: &str) -> String {
     // Sign (0), 11 bits of exponent, 52 bits of mantissa.
     let bits = format!("('x' || encode(float8send({size}::float8), 'hex'))::bit(64)::bigint");
     // Subnormal doubles have the exponent of the smallest normal one, and no hidden bit.
     let exponent = format!("greatest({bits} >> 52, 1)");
-    let mantissa = format!("({bits} - (({exponent} - 1) << 52))");
-    // mantissa × 2^(exponent − 1075), exactly: 2^−1075 is 5^1075 / 10^1075.
-    let exact = format!("({mantissa} * 2::numeric ^ {exponent} * (5::numeric ^ 1075 * 1e-1075))");
-    // Place of the last digit, counted behind the point; negative where zeros stand before it.
-    let text = format!("trim_scale({size})::text");
-    let place = format!("(min_scale({size}) - length({text}) + length(rtrim({text}, '0')))");
-    let shorter = format!("trunc({exact}, {place} - 1)");
-    let same = format!("{size}::float8");
-    // The unit that a place shorter counts in is ten of the last digit's.
-    let ten = format!("('1e' || (1 - {place}))::numeric");
-    let one = format!("('1e' || (-{place}))::numeric");
-    let nearest = format!("round({exact}, {place})");
+    // 2^−1075 is 5^1075 / 10^1075.
     format!(
-        "({nearest} = {size} \
-          OR ({nearest}::float8 <> {same} AND trunc({exact}, {place}) + {one} = {size})) \
-         AND {shorter}::float8 <> {same} \
-         AND least({shorter} + {ten}, {LARGEST})::float8 <> {same}"
+        "({bits} - (({exponent} - 1) << 52)) * 2::numeric ^ {exponent} * (5::numeric ^ 1075 * 1e-1075)"
     )
 }

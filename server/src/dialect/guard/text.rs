@@ -3,7 +3,7 @@
 
 use super::{
     ESCAPES, JSON_NUMBER, MINUS_ZERO, NOT_UTF16, NUMBER_TEXT, NUMBER_UUID, Reals, Rules, TAG,
-    TOO_LONG, Texts, WHOLE_REAL, decimal,
+    TOO_LONG, Texts, WHOLE, decimal,
 };
 
 /// Longest text in bytes that a regular expression is run on. PostgreSQL fails beyond 2²⁸
@@ -133,7 +133,7 @@ impl Rules<'_> {
         let text = format!("{}::text", self.value);
         // The codec itself takes no whole REAL.
         let reals = if reals == Reals::None { reals } else { Reals::NotWhole };
-        let number = canonical_number(&text, integers, reals);
+        let number = self.canonical_number(&text, integers, reals);
         let texts = self.storage.texts() != Texts::None;
         if !integers && reals == Reals::None && !texts {
             return self.never();
@@ -157,7 +157,7 @@ impl Rules<'_> {
                 Reals::None => String::new(),
                 _ => format!("WHEN {rest} COLLATE \"C\" IN ('inf', '-inf') THEN true "),
             };
-            let number = canonical_number(&rest, integers, reals);
+            let number = self.canonical_number(&rest, integers, reals);
             format!("CASE WHEN {short} {infinite}ELSE {number} END")
         };
         let texts = storage.texts();
@@ -168,7 +168,8 @@ impl Rules<'_> {
             (Texts::NotNumbers, false) => no_number(&rest),
             (Texts::NotNumbers, true) => format!("{} AND {}", no_number(&rest), fits_utf16(&rest)),
         };
-        let odd_text = if texts == Texts::None { "false".to_owned() } else { self.odd_text() };
+        let odd_text =
+            if texts == Texts::None || self.haste { "false".to_owned() } else { self.odd_text() };
         let blob = if storage.keeps_blobs() {
             format!("{} AND {}", is_short(value), matches(value, "^b:([0-9a-f]{2})*$"))
         } else {
@@ -183,7 +184,7 @@ impl Rules<'_> {
         let mut rules = self.require(condition, TAG);
         match reals {
             Reals::NoMinusZero => rules = rules.because(MINUS_ZERO),
-            Reals::NotWhole => rules = rules.because(WHOLE_REAL),
+            Reals::NotWhole => rules = rules.because(WHOLE),
             Reals::All | Reals::None => {}
         }
         if texts == Texts::NotNumbers {
@@ -222,42 +223,43 @@ impl Rules<'_> {
         let token = escapes.join("|");
         let well = matches(value, &format!("^({token})*$"));
         let joined = matches(value, &format!("^({token})*({})", characters(byte)));
-        let condition = format!(
-            "(strpos({value} COLLATE \"C\", {}) = 0 OR {} AND {well} AND NOT {joined})",
-            string("\\"),
-            is_short(value)
-        );
+        let plain = format!("strpos({value} COLLATE \"C\", {}) = 0", string("\\"));
+        let condition = if self.haste {
+            plain
+        } else {
+            format!("({plain} OR {} AND {well} AND NOT {joined})", is_short(value))
+        };
         self.require(condition, ESCAPES).any_text(value)
     }
-}
 
-/// A number as the codecs write it, at most [`LONGEST_NUMBER`] long, of the classes that are
-/// stored as they are.
-fn canonical_number(text: &str, integers: bool, reals: Reals) -> String {
-    let number = format!("({text})::numeric");
-    let size = format!("abs({number})");
-    let mut arms = String::new();
-    if integers {
-        let whole = decimal::is_integer(&number);
-        arms += &format!("WHEN {} THEN {whole} ", matches(text, INTEGER));
-    }
-    let stored = match reals {
-        Reals::None => return finish(&arms),
-        Reals::All => String::new(),
-        Reals::NoMinusZero => format!(" AND {text} COLLATE \"C\" <> '-0.0'"),
-        Reals::NotWhole => {
-            format!(" AND ({number} <> trunc({number}) OR {size} >= 9223372036854775808)")
+    /// A number as the codecs write it, at most [`LONGEST_NUMBER`] long, of the classes that are
+    /// stored as they are.
+    fn canonical_number(&self, text: &str, integers: bool, reals: Reals) -> String {
+        let number = format!("({text})::numeric");
+        let size = format!("abs({number})");
+        let mut arms = String::new();
+        if integers {
+            let whole = decimal::is_integer(&number);
+            arms += &format!("WHEN {} THEN {whole} ", matches(text, INTEGER));
         }
-    };
-    let form = format!(
-        "CASE WHEN strpos({text} COLLATE \"C\", 'e') = 0 \
+        let stored = match reals {
+            Reals::None => return finish(&arms),
+            Reals::All => String::new(),
+            Reals::NoMinusZero => format!(" AND {text} COLLATE \"C\" <> '-0.0'"),
+            Reals::NotWhole => {
+                format!(" AND ({number} <> trunc({number}) OR {size} >= 9223372036854775808)")
+            }
+        };
+        let form = format!(
+            "CASE WHEN strpos({text} COLLATE \"C\", 'e') = 0 \
          THEN {number} = 0 OR {size} >= 1e-4 AND {size} < 1e16 \
          ELSE {size} < 1e-4 OR {size} >= 1e16 END"
-    );
-    let real = format!("{} OR {}", matches(text, POINT), matches(text, EXPONENT));
-    let shortest = decimal::is_shortest(&number);
-    arms += &format!("WHEN {real} THEN {form}{stored} AND {shortest} ");
-    finish(&arms)
+        );
+        let real = format!("{} OR {}", matches(text, POINT), matches(text, EXPONENT));
+        let shortest = decimal::is_shortest(&number, self.haste);
+        arms += &format!("WHEN {real} THEN {form}{stored} AND {shortest} ");
+        finish(&arms)
+    }
 }
 
 fn finish(arms: &str) -> String {
