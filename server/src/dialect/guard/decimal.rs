@@ -68,7 +68,6 @@ fn exact(size: &str) -> String {
     // Subnormal doubles have the exponent of the smallest normal one, and no hidden bit.
     let exponent = format!("greatest({bits} >> 52, 1)");
     // 2^−1075 is 5^1075 / 10^1075.
-    format!(
-        "({bits} - (({exponent} - 1) << 52)) * 2::numeric ^ {exponent} * (5::numeric ^ 1075 * 1e-1075)"
-    )
+    let mantissa = format!("({bits} - (({exponent} - 1) << 52))");
+    format!("{mantissa} * 2::numeric ^ {exponent} * (5::numeric ^ 1075 * 1e-1075)")
 }

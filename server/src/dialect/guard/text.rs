@@ -67,9 +67,8 @@ fn no_number(text: &str) -> String {
 }
 
 fn fits_utf16(text: &str) -> String {
-    format!(
-        "strpos({text} COLLATE \"C\", chr(65534)) = 0 AND strpos({text} COLLATE \"C\", chr(65535)) = 0"
-    )
+    let lacks = |code: u32| format!("strpos({text} COLLATE \"C\", chr({code})) = 0");
+    format!("{} AND {}", lacks(0xfffe), lacks(0xffff))
 }
 
 impl Rules<'_> {
