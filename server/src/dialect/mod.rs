@@ -7,6 +7,7 @@ mod default;
 mod expr;
 pub mod facts;
 pub mod finding;
+pub mod guard;
 pub mod ident;
 pub mod plan;
 pub mod reverse;

@@ -15,6 +15,7 @@ mod fence;
 mod follow_switch;
 mod followed;
 mod full;
+mod guard;
 mod lag;
 mod live;
 mod metrics;

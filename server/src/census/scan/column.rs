@@ -133,7 +133,7 @@ impl<'a> ColumnScan<'a> {
         length.saturating_add(1).min(POINTER)
     }
 
-    /// Drops the candidates that do not carry the value, and notes it where none should be so.
+    /// Drops the candidates that are not proved by the value, and notes it where none should be so.
     fn prove(&mut self, value: Value<'_>, faulty: bool, key: &Key<'_>) {
         let Some(expectation) = &self.expectation else { return };
         let (candidates, scratch) = (&mut self.facts.candidates, &mut self.scratch);
@@ -141,7 +141,7 @@ impl<'a> ColumnScan<'a> {
         let mut carrier: Option<Codec> = None;
         candidates.retain(|codec| {
             let carried = carrier.is_some_and(|carrier| carrier.is_within(codec))
-                || codec.carries(value, scratch);
+                || codec.proves(value, scratch);
             if carried && carrier.is_none() {
                 carrier = Some(*codec);
             }
@@ -158,10 +158,10 @@ impl<'a> ColumnScan<'a> {
         }
         // Rows in a row mostly have one form.
         let (usual, codecs) = (self.usual, &expectation.codecs);
-        if codecs.get(usual).is_some_and(|codec| codec.carries(value, &mut self.scratch)) {
+        if codecs.get(usual).is_some_and(|codec| codec.proves(value, &mut self.scratch)) {
             return;
         }
-        match codecs.iter().position(|codec| codec.carries(value, &mut self.scratch)) {
+        match codecs.iter().position(|codec| codec.proves(value, &mut self.scratch)) {
             Some(number) => self.usual = number,
             None => self.odd(expectation.code, key),
         }

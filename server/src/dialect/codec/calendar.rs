@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_a_clock_cannot_write_is_refused() {
         let out = &mut Vec::new();
-        assert_eq!(Clock::Fixed(3).render(1, out), Err(Refusal::Form));
+        assert_eq!(Clock::Fixed(7).render(1, out), Err(Refusal::Form));
         assert_eq!(Clock::Minutes.render(MICROS_PER_SECOND, out), Err(Refusal::Form));
         assert_eq!(Clock::Fixed(6).render(MICROS_PER_DAY, out), Err(Refusal::Form));
         assert_eq!(render_midnight(1, out), Err(Refusal::Form));

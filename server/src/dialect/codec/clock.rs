@@ -1,4 +1,8 @@
 //! Text as `time`, and the time of day in longer texts.
+//!
+//! A clock is named after the form that all times of a column had when it was chosen. A time that
+//! this form cannot hold, because it needs more digits, is written with six: PostgreSQL's `now()`
+//! has microseconds, and must not be refused in a column that had whole seconds so far.
 
 use super::Refusal;
 
@@ -12,7 +16,7 @@ pub(super) const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 pub enum Clock {
     /// `HH:MM`.
     Minutes,
-    /// `HH:MM:SS` and a fraction of so many digits, 0 to 6.
+    /// `HH:MM:SS` and a fraction of so many digits, 0 to 6; of 6 where it needs more than that.
     Fixed(u8),
     /// No fraction when it is zero, else 6 digits, as Python writes it.
     ZeroOrSix,
@@ -39,8 +43,18 @@ impl Clock {
     pub(super) fn digits(self) -> u32 {
         match self {
             Self::Minutes => 0,
-            Self::Fixed(digits) => u32::from(digits),
-            Self::ZeroOrSix | Self::Trimmed => 6,
+            Self::Fixed(_) | Self::ZeroOrSix | Self::Trimmed => 6,
+        }
+    }
+
+    /// Whether a text that this clock reads has the form that it is named after, and not the
+    /// longer one for a time that needs more digits. `text` ends with the time.
+    pub(super) fn is_own_form(self, text: &[u8]) -> bool {
+        let fraction = text.iter().rposition(|&byte| byte == b'.');
+        let digits = fraction.map_or(0, |point| text.len() - point - 1);
+        match self {
+            Self::Fixed(count) => digits == usize::from(count),
+            Self::Minutes | Self::ZeroOrSix | Self::Trimmed => true,
         }
     }
 
@@ -77,7 +91,11 @@ impl Clock {
         }
         let right_form = match self {
             Self::Minutes => false,
-            Self::Fixed(count) => digits.len() == usize::from(count) && count <= 6,
+            Self::Fixed(count) => {
+                let count = usize::from(count);
+                digits.len() == count && count <= 6
+                    || digits.len() == 6 && significant(digits) > count
+            }
             Self::ZeroOrSix => digits.is_empty() || (digits.len() == 6 && micros != 0),
             Self::Trimmed => digits.len() <= 6 && digits.last() != Some(&b'0'),
         };
@@ -109,21 +127,25 @@ impl Clock {
         let start = out.len();
         out.push(b'.');
         push_digits::<6>(micros, out);
-        let significant =
-            out[start + 1..].iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
+        let significant = significant(&out[start + 1..]);
         let kept = match self {
             Self::Minutes => 0,
-            Self::Fixed(count) => usize::from(count),
+            Self::Fixed(count) if significant <= usize::from(count) => usize::from(count),
             Self::ZeroOrSix if micros == 0 => 0,
-            Self::ZeroOrSix => 6,
+            Self::Fixed(_) | Self::ZeroOrSix => 6,
             Self::Trimmed => significant,
         };
-        if significant > kept || kept > 6 {
+        if kept > 6 {
             return Err(Refusal::Form);
         }
         out.truncate(if kept == 0 { start } else { start + 1 + kept });
         Ok(())
     }
+}
+
+/// Digits of a fraction without the zeros at its end.
+fn significant(digits: &[u8]) -> usize {
+    digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)
 }
 
 fn decimal(character: u8) -> Result<i64, Refusal> {
@@ -162,6 +184,10 @@ mod tests {
             (Clock::Fixed(0), "12:00"),
             (Clock::Fixed(0), "12:00:00."),
             (Clock::Fixed(3), "12:00:00.25"),
+            (Clock::Fixed(3), "12:00:00.250000"),
+            (Clock::Fixed(3), "12:00:00.2501"),
+            (Clock::Fixed(0), "12:00:00.000000"),
+            (Clock::Fixed(0), "12:00:00.250"),
             (Clock::ZeroOrSix, "12:00:00.000000"),
             (Clock::ZeroOrSix, "12:00:00.250"),
             (Clock::Trimmed, "12:00:00.250"),
@@ -174,6 +200,25 @@ mod tests {
             (Clock::Fixed(0), "12.00:00"),
         ] {
             assert_eq!(clock.parse(text.as_bytes()), Err(Refusal::Form), "{clock:?} {text}");
+        }
+    }
+
+    #[test]
+    fn what_needs_more_digits_is_written_with_six() {
+        for (clock, text, own) in [
+            (Clock::Fixed(0), "12:00:00", true),
+            (Clock::Fixed(0), "12:00:00.250000", false),
+            (Clock::Fixed(3), "12:00:00.250", true),
+            (Clock::Fixed(3), "12:00:00.250001", false),
+            (Clock::Fixed(5), "12:00:00.250001", false),
+            (Clock::Fixed(6), "12:00:00.250000", true),
+            (Clock::ZeroOrSix, "12:00:00.250000", true),
+            (Clock::Trimmed, "12:00:00", true),
+        ] {
+            let mut out = Vec::new();
+            clock.render(clock.parse(text.as_bytes()).unwrap(), &mut out).unwrap();
+            assert_eq!(out, text.as_bytes(), "{clock:?}");
+            assert_eq!(clock.is_own_form(&out), own, "{clock:?} {text}");
         }
     }
 }

@@ -67,6 +67,13 @@ mod tests {
         assert_eq!(check(b"\"\xff\""), Err(Refusal::InvalidUtf8));
     }
 
+    /// No guard in PostgreSQL could count levels, so that none may be too deep to come back.
+    #[test]
+    fn depth_has_no_limit_here() {
+        let text = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(check(text.as_bytes()).is_ok());
+    }
+
     #[test]
     fn a_number_in_a_json_column_keeps_its_class() {
         let decoded = |text: &'static str| decode_numeric(text.as_bytes(), &mut Vec::new());

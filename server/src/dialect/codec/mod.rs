@@ -263,7 +263,23 @@ impl Codec {
         back.is_ok_and(|back| identical(back, value))
     }
 
-    /// Whether the other codec carries all that this one carries.
+    /// Whether the value goes there and back and has the form that this codec is named after,
+    /// which is what the census asks. A time with more digits than its column's other ones goes
+    /// there and back too, and yet speaks for another codec.
+    pub fn proves(&self, value: Value<'_>, scratch: &mut Scratch) -> bool {
+        let own = match (self, value) {
+            (Self::Time(clock) | Self::Timestamp(_, clock), Value::Text(text)) => {
+                clock.is_own_form(text)
+            }
+            (Self::TimestampTz(_, clock, suffix), Value::Text(text)) => {
+                suffix.strip(text).is_ok_and(|text| clock.is_own_form(text))
+            }
+            _ => true,
+        };
+        own && self.carries(value, scratch)
+    }
+
+    /// Whether the other codec proves ([`Codec::proves`]) all that this one proves.
     pub fn is_within(&self, other: &Self) -> bool {
         let wider = |clock, other| {
             clock == Clock::Fixed(0) && matches!(other, Clock::ZeroOrSix | Clock::Trimmed)

@@ -28,9 +28,9 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "time:CLOCK",
         "time",
-        "`HH:MM` (`minutes`); `HH:MM:SS` with a fraction of `0` to `6` digits; with none or six \
-         digits (`0or6`, as Python writes); without zeros at the end (`trimmed`, as Go and .NET \
-         write)",
+        "`HH:MM` (`minutes`); `HH:MM:SS` with a fraction of `0` to `6` digits, and of six where \
+         it needs more than that; with none or six digits (`0or6`, as Python writes); without \
+         zeros at the end (`trimmed`, as Go and .NET write)",
     ),
     ("timestamp:SEP:CLOCK", "timestamp", "date, `space` or `T`, time as above"),
     ("timestamp:date", "timestamp", "`YYYY-MM-DD`: midnight"),

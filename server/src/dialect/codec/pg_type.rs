@@ -156,8 +156,10 @@ mod tests {
         let fits = |codec: &str, pg_type| codec.parse::<Codec>().unwrap().fits_type(pg_type);
         assert!(fits("integer", "BIGINT"));
         assert!(!fits("integer", "integer"));
-        assert!(fits("timestamp:space:3", "timestamp(3)  without time zone"));
-        assert!(!fits("timestamp:space:3", "timestamp(2)"));
+        assert!(fits("timestamp:space:3", "timestamp(6)  without time zone"));
+        // PostgreSQL would round a time that is written with six digits.
+        assert!(!fits("timestamp:space:3", "timestamp(3)"));
+        assert!(fits("timestamp:space:minutes", "timestamp(0)"));
         assert!(!fits("timestamp:space:3", "timestamptz"));
         assert!(fits("timestamptz:epoch-ms", "timestamp (3) with time zone"));
         assert!(!fits("timestamptz:epoch-us", "timestamptz(3)"));

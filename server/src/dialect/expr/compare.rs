@@ -116,12 +116,18 @@ impl Translator<'_> {
             }
             Codec::Timestamp(Separator::Space, Clock::Fixed(digits @ (0 | 3 | 6))) => {
                 self.stable()?;
-                let fraction = match digits {
-                    3 => ".MS",
-                    6 => ".US",
-                    _ => "",
+                let form = |fraction| format!("to_char({sql}, 'YYYY-MM-DD HH24:MI:SS{fraction}')");
+                let (unit, own) = match digits {
+                    3 => ("milliseconds", ".MS"),
+                    6 => return Ok(form(".US")),
+                    _ => ("second", ""),
                 };
-                Ok(format!("to_char({sql}, 'YYYY-MM-DD HH24:MI:SS{fraction}')"))
+                // What needs more digits has six.
+                Ok(format!(
+                    "(CASE WHEN date_trunc('{unit}', {sql}) = {sql} THEN {} ELSE {} END)",
+                    form(own),
+                    form(".US")
+                ))
             }
             other => Err(format!("a column with the codec {other} has no simple form as text")),
         }

@@ -57,10 +57,11 @@ impl Translator<'_> {
     fn milliseconds(&self, arguments: &[&Expr]) -> Translated<()> {
         let Some(argument) = arguments.first() else { return Ok(()) };
         match self.expr(argument)?.kind {
+            // Every other clock can have microseconds.
             Kind::Coded(Codec::Timestamp(_, clock) | Codec::TimestampTz(_, clock, _))
-                if !matches!(clock, Clock::Minutes | Clock::Fixed(0..=3)) =>
+                if clock != Clock::Minutes =>
             {
-                Err("strftime() with %f of a time that is finer than milliseconds".into())
+                Err("strftime() with %f of a time that can be finer than milliseconds".into())
             }
             _ => Ok(()),
         }
