@@ -24,7 +24,7 @@ $$;
 -- A value that SQLite would change. The arguments are the column and why.
 CREATE FUNCTION switchback.refuse_value() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'switchback: SQLite cannot hold this value of %.%: %',
+    RAISE EXCEPTION 'switchback: SQLite cannot hold this value of %.%: it is or holds %',
             TG_TABLE_NAME, TG_ARGV[0], TG_ARGV[1]
         USING ERRCODE = '23514', COLUMN = TG_ARGV[0], TABLE = TG_TABLE_NAME,
               SCHEMA = TG_TABLE_SCHEMA,

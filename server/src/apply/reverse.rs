@@ -13,10 +13,15 @@ use switchback_proto::v1::Plan;
 
 use super::tables::{FollowedTable, Unnested};
 use crate::{
-    copy::reader::{changed, exactly},
+    copy::{
+        columns::Column as Carried,
+        reader::{changed, exactly},
+    },
     dialect::{
-        reverse::{Captured, Guard},
-        schema::{Column, SourceSchema},
+        guard::{Guard, Storage, guard},
+        ident,
+        reverse::Captured,
+        schema::{Affinity, Column, SourceSchema, Table},
         sqlite::quote,
     },
     error::{Error, Reason, Result},
@@ -28,8 +33,8 @@ pub(crate) use write::write;
 /// A table whose changes are carried back.
 pub(crate) struct ReversedTable {
     pub(crate) followed: FollowedTable,
-    /// The carried columns as SQLite has them; `None` for the rowid.
-    columns: Vec<Option<Column>>,
+    /// How SQLite stores the carried columns.
+    storages: Vec<Storage>,
     /// Reads the rows of keys that are given as one array a column, from PostgreSQL.
     select: String,
     select_all: String,
@@ -51,12 +56,13 @@ pub(crate) fn reversed(
         if let Some(name) = unknown_collation(table) {
             return Err(uncollated(&table.name, name));
         }
-        let of = |name: &str| table.columns.iter().find(|column| column.name == name).cloned();
-        let columns: Vec<Option<Column>> = followed
-            .columns
-            .iter()
-            .map(|column| if column.ours { None } else { of(&column.source) })
-            .collect();
+        let storage = |carried: &Carried| {
+            let rowid = Column { affinity: Affinity::Integer, ..Column::default() };
+            let found = table.columns.iter().find(|column| column.name == carried.source);
+            let column = found.filter(|_| !carried.ours).unwrap_or(&rowid);
+            Storage::of(table, column, schema.encoding)
+        };
+        let storages = followed.columns.iter().map(storage).collect();
         let carried: Vec<String> =
             followed.columns.iter().map(|column| quote(&column.source)).collect();
         let key: Vec<&str> = followed
@@ -78,7 +84,7 @@ pub(crate) fn reversed(
                 carried.join(", "),
                 marks.join(", ")
             ),
-            columns,
+            storages,
             followed,
         })
     });
@@ -91,7 +97,7 @@ impl ReversedTable {
         &'a self,
         plan: &'a Plan,
         key: &'a [(&'a str, &'a str)],
-        guards: &'a [Guard],
+        guards: &'a [(&'a str, Guard)],
     ) -> Captured<'a> {
         Captured {
             database: &plan.database,
@@ -104,8 +110,14 @@ impl ReversedTable {
     }
 
     /// What its columns may hold.
-    pub(crate) fn guards(&self) -> Vec<Guard> {
-        Vec::new()
+    pub(crate) fn guards(&self) -> Vec<(&str, Guard)> {
+        let columns = self.followed.columns.iter().zip(&self.storages);
+        let guards = columns.filter_map(|(column, storage)| {
+            let value = format!("NEW.{}", ident::quote(&column.target));
+            let guard = guard(&column.codec, &column.r#type, *storage, &value)?;
+            Some((column.target.as_str(), guard))
+        });
+        guards.collect()
     }
 
     /// Name and type in the target of the columns that name a row.
@@ -117,7 +129,7 @@ impl ReversedTable {
 }
 
 /// A collation that only the application brings, by which an index of the table is sorted.
-fn unknown_collation(table: &crate::dialect::schema::Table) -> Option<&str> {
+fn unknown_collation(table: &Table) -> Option<&str> {
     let of_columns = table.columns.iter().map(|column| column.collation.as_str());
     let terms = table.indexes.iter().flat_map(|index| &index.terms);
     let mut collations = of_columns.chain(terms.map(|term| term.collation.as_str()));

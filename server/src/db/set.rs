@@ -349,7 +349,8 @@ mod tests {
         let some = Some(LagNow { changes: 7, age: Duration::from_secs(1) });
         let idle = DatabaseRecord::default();
         let following = DatabaseRecord { phase: Phase::Following, ..idle };
-        let switched = DatabaseRecord { active: Engine::Postgres, epoch: 1, phase: Phase::Reversible };
+        let switched =
+            DatabaseRecord { active: Engine::Postgres, epoch: 1, phase: Phase::Reversible };
         assert_eq!(known_lag(&idle, false, None), none);
         assert_eq!(known_lag(&idle, false, some), some);
         assert_eq!(known_lag(&following, false, some), some);

@@ -7,6 +7,7 @@
 
 use super::{
     codec::sent_as,
+    guard::Guard,
     ident::{literal, qualified, quote},
 };
 
@@ -32,27 +33,20 @@ pub struct Captured<'a> {
     pub number: i64,
     /// Name and type of each column that names a row; none where nothing does.
     pub key: &'a [(&'a str, &'a str)],
-    /// What its columns may hold.
-    pub guards: &'a [Guard],
-}
-
-/// What a column may hold while its values have to be able to go back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
-    /// Column in the target.
-    pub column: String,
-    /// Condition over NEW under which SQLite can hold the value.
-    pub condition: String,
-    /// What it refuses, for people.
-    pub why: String,
+    /// Columns in the target, and what each may hold.
+    pub guards: &'a [(&'a str, Guard)],
 }
 
 impl Captured<'_> {
     /// Name of a function that writes entries of this table: of the row after or before.
     fn function(&self, row: &str) -> String {
+        qualified("switchback", &format!("{}{}", self.functions(), row.to_lowercase()))
+    }
+
+    /// What the names of its functions begin with.
+    pub fn functions(&self) -> String {
         let hash = blake3::hash(self.database.as_bytes()).to_hex();
-        let name = format!("log_{}_{}_{}", row.to_lowercase(), self.number, &hash[..12]);
-        qualified("switchback", &name)
+        format!("t{}_{}_", self.number, &hash[..12])
     }
 
     /// Fields of the key; `None` where nothing names a row, or a type has no known form.
@@ -105,13 +99,20 @@ impl Captured<'_> {
         let when = format!("BEFORE TRUNCATE ON {table} FOR EACH STATEMENT");
         let refuse = "FUNCTION switchback.refuse_truncate()";
         statements.push(trigger("switchback_truncate", &when, refuse));
-        for (number, guard) in (1..).zip(self.guards) {
-            let Guard { column, condition, why } = guard;
-            let when = format!(
-                "AFTER INSERT OR UPDATE ON {table} FOR EACH ROW WHEN (({condition}) IS FALSE)"
-            );
-            let refuse =
-                format!("FUNCTION switchback.refuse_value({}, {})", literal(column), literal(why));
+        for (number, (column, guard)) in (1..).zip(self.guards) {
+            let condition = guard.quick.as_ref().unwrap_or(&guard.condition);
+            let when =
+                format!("AFTER INSERT OR UPDATE ON {table} FOR EACH ROW WHEN (NOT ({condition}))");
+            let function = match &guard.quick {
+                None => "switchback.refuse_value".to_owned(),
+                Some(_) => {
+                    let name = qualified("switchback", &format!("{}{number}", self.functions()));
+                    statements.push(look_again(&name, &guard.condition));
+                    name
+                }
+            };
+            let (column, why) = (literal(column), literal(&guard.reason()));
+            let refuse = format!("FUNCTION {function}({column}, {why})");
             statements.push(trigger(&format!("switchback_guard_{number}"), &when, &refuse));
         }
         statements
@@ -126,12 +127,27 @@ impl Captured<'_> {
         });
         terms.collect::<Vec<_>>().join(" OR ")
     }
+}
 
-    /// The statements that remove its functions, once its triggers are gone.
-    pub fn drop_functions(&self) -> String {
-        let functions = ["NEW", "OLD"].map(|row| format!("{}()", self.function(row)));
-        format!("DROP FUNCTION IF EXISTS {}", functions.join(", "))
-    }
+/// A function that refuses a value for which the whole condition does not hold either.
+fn look_again(name: &str, condition: &str) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql \
+         SET search_path = pg_catalog, pg_temp AS \
+         $switchback$ BEGIN \
+           IF NOT ({condition}) THEN \
+             RAISE EXCEPTION 'switchback: SQLite cannot hold this value of %.%: it is or holds %', \
+                 TG_TABLE_NAME, TG_ARGV[0], TG_ARGV[1] \
+               USING ERRCODE = '23514', COLUMN = TG_ARGV[0], TABLE = TG_TABLE_NAME, \
+                     SCHEMA = TG_TABLE_SCHEMA, HINT = {}; \
+           END IF; \
+           RETURN NULL; \
+         END $switchback$",
+        literal(
+            "What is written here must be able to go back until the migration is finalized \
+             (`switchback finalize`)."
+        )
+    )
 }
 
 /// Lets applications write to a table, and writes down what they change.
@@ -159,18 +175,18 @@ fn alter(
 mod tests {
     use super::*;
 
-    fn captured<'a>(key: &'a [(&'a str, &'a str)], guards: &'a [Guard]) -> Captured<'a> {
+    fn captured<'a>(key: &'a [(&'a str, &'a str)], guards: &'a [(&'a str, Guard)]) -> Captured<'a> {
         Captured { database: "de'fault", schema: "public", table: "t\"t", number: 3, key, guards }
     }
 
     #[test]
     fn every_trigger_is_made_and_off() {
-        let guard =
-            Guard { column: "a".into(), condition: "NEW.\"a\" > 0".into(), why: "w".into() };
-        let statements = captured(&[("id", "bigint")], &[guard]).create();
+        let guard = |quick| Guard { condition: "NEW.a > 0".into(), quick, reasons: vec!["w"] };
+        let guards = [("a", guard(None)), ("b", guard(Some("NEW.a = 1".into())))];
+        let statements = captured(&[("id", "bigint")], &guards).create();
         let triggers: Vec<&String> =
             statements.iter().filter(|sql| sql.starts_with("CREATE TRIGGER")).collect();
-        assert_eq!(triggers.len(), 5);
+        assert_eq!(triggers.len(), 6);
         for sql in triggers {
             assert!(sql.contains("ALTER TABLE \"public\".\"t\"\"t\" DISABLE TRIGGER"), "{sql}");
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{build::Context, following::Follower, journal::Journal, recorded};
 use crate::{
-    db::{Database, control::ControlStore},
+    db::{Database, control::ControlStore, target::returned},
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
@@ -110,10 +110,19 @@ impl Compare<'_> {
             },
             tables: &self.request.tables,
             max_differences: differences as usize,
+            sequences: match held {
+                Some(client) => is_untouched(client, &plan.database).await?,
+                None => true,
+            },
             live,
         };
         validate::run(&job, &|progress| tell(self.log, progress), self.halt).await
     }
+}
+
+/// Nothing was written to the target since the switch.
+async fn is_untouched(client: &Client, database: &str) -> Result<bool> {
+    Ok(returned(client, database).await?.is_none_or(|returned| returned.changes == 0))
 }
 
 fn tell(log: &EventLog, progress: ValidateProgress<'_>) {
@@ -159,6 +168,7 @@ pub(super) async fn migrated(
         level: ValidateLevel::Exact,
         tables: &[],
         max_differences: DIFFERENCES as usize,
+        sequences: true,
         live: Some(follower),
     };
     let report = undisturbed(&job, follower, context).await?;

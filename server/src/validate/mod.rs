@@ -53,6 +53,9 @@ pub struct ValidateJob<'a> {
     pub tables: &'a [String],
     /// How many differences of a table are named.
     pub max_differences: usize,
+    /// Sequences are to be above every value: not where applications have written to the target,
+    /// which may choose values themselves.
+    pub sequences: bool,
     /// What brings the target up to a source that is written to while both are compared; none
     /// where both stand still.
     pub live: Option<&'a dyn Follow>,

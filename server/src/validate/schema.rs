@@ -43,7 +43,9 @@ pub(super) async fn compare(
         // follow the last value of the source.
         if job.live.is_none() {
             compare_foreign_keys(table, relation, &mut found);
-            compare_sequences(job, table, relation, client, &mut found).await?;
+            if job.sequences {
+                compare_sequences(job, table, relation, client, &mut found).await?;
+            }
         }
     }
     found.table.clear();

@@ -63,6 +63,7 @@ async fn validate(pair: &Pair, plan: &Plan) -> ValidateReport {
         level: ValidateLevel::Exact,
         tables: &[],
         max_differences: 100,
+        sequences: true,
         live: None,
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await.unwrap()

@@ -179,6 +179,7 @@ async fn validate_with(
         level,
         tables: &[],
         max_differences: 100,
+        sequences: true,
         live: Some(follow),
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await

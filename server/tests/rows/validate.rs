@@ -63,6 +63,7 @@ async fn validate_at(
         level,
         tables: &[],
         max_differences: limit,
+        sequences: true,
         live: None,
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await.unwrap()
@@ -286,6 +287,7 @@ async fn one_table_can_be_chosen_and_a_comparison_stopped() {
         level: ValidateLevel::Exact,
         tables,
         max_differences: 10,
+        sequences: true,
         live: None,
     };
     let names = ["log".to_owned()];

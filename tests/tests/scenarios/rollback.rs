@@ -227,3 +227,46 @@ async fn finalize_leaves_each_side_as_it_is_asked_to() {
         rig.finish().await;
     }
 }
+
+#[tokio::test]
+async fn a_value_that_sqlite_would_change_is_refused_when_it_is_written() {
+    let rig = Rig::of_sql(
+        "CREATE TABLE prices (id INTEGER PRIMARY KEY, price DECIMAL, score REAL, code STRING,
+           at DATETIME);
+         INSERT INTO prices VALUES (1, 1.5, 0.5, 'x1', '2024-01-01 10:00:00');",
+    )
+    .await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let target = rig.target().await;
+    for (column, value) in [
+        ("price", "0.123456789012345678901234567890"),
+        ("score", "'NaN'"),
+        ("code", "'007'"),
+        ("at", "'infinity'"),
+    ] {
+        let insert = format!("INSERT INTO prices (id, {column}) VALUES (9, {value})");
+        let update = format!("UPDATE prices SET {column} = {value}");
+        for sql in [insert, update] {
+            let refused = target.batch_execute(&sql).await.expect_err(&sql);
+            let refused = refused.as_db_error().expect("PostgreSQL refuses it");
+            assert_eq!(refused.code().code(), "23514", "{sql}: {refused:?}");
+            let said = format!("SQLite cannot hold this value of prices.{column}");
+            assert!(refused.message().contains(&said), "{sql}: {refused:?}");
+        }
+    }
+    // A time of PostgreSQL has more digits than those that came.
+    target
+        .batch_execute("INSERT INTO prices VALUES (2, 12.25, -1.5, 'x2', '2025-06-07 08:09:10.5')")
+        .await
+        .expect("SQLite can hold all of it");
+    rig.cli(&["validate"]).await.expect(0);
+    rig.cli(&["rollback"]).await.expect(0);
+    assert_same_rows(&rig, &plan).await;
+    let sql = "SELECT at FROM prices WHERE id = 2";
+    let at: String = rig.source().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(at, "2025-06-07 08:09:10.500000");
+    rig.cli(&["cutover"]).await.expect(0);
+    assert_same_rows(&rig, &plan).await;
+    rig.finish().await;
+}

@@ -10,7 +10,7 @@ use crate::{
     apply::spool::{Spool, read_field},
     copy::{key, reader::Bound},
     db::source::SourceFile,
-    dialect::value::OwnedValue,
+    dialect::{guard::survives, value::OwnedValue},
     error::{Error, Reason, Result},
 };
 
@@ -57,7 +57,7 @@ fn insert(
     changed: &mut TakenTable,
 ) -> Result<()> {
     let explain = |error| file.explain(error);
-    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let all: Vec<usize> = (0..table.storages.len()).collect();
     let mut statement = connection.prepare_cached(&table.insert).map_err(explain)?;
     let mut rows = Rows::new(&mut changed.rows, table, &all)?;
     while rows.next()? {
@@ -110,6 +110,12 @@ impl<'a> Rows<'a> {
 
     /// Whether SQLite stores every value as it is.
     fn survives(&self) -> Result<()> {
+        let values = self.values.iter().zip(self.columns);
+        for (value, column) in values {
+            if !survives(value.as_value(), self.table.storages[*column]) {
+                return Err(self.refused(*column));
+            }
+        }
         Ok(())
     }
 

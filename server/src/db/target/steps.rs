@@ -327,7 +327,14 @@ pub(super) async fn drop_capture(
     }
     let number = number.parse().unwrap_or_default();
     let captured = Captured { database, schema, table, number, key: &[], guards: &[] };
-    transaction.batch_execute(&captured.drop_functions()).await.map_err(failed)
+    let sql = "SELECT p.oid::regprocedure::text FROM pg_proc p \
+               JOIN pg_namespace n ON n.oid = p.pronamespace \
+               WHERE n.nspname = 'switchback' AND starts_with(p.proname, $1)";
+    for row in transaction.query(sql, &[&captured.functions()]).await.map_err(failed)? {
+        let drop = format!("DROP FUNCTION {}", row.get::<_, &str>(0));
+        transaction.batch_execute(&drop).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 async fn schema_is_empty(transaction: &Transaction<'_>, schema: &str) -> Result<bool> {
