@@ -14,13 +14,14 @@ use super::{
     Migrations,
     coordinator::backoff,
     following::Follower,
-    marked,
+    forced, marked,
     recorded::{self, Recorded},
     returning,
     reversing::Reverser,
 };
 use crate::{
     apply::Extent,
+    clock,
     db::{
         Database,
         control::DatabaseRecord,
@@ -147,7 +148,11 @@ impl Migrations {
                 if let Some(findings) = reverser.drift_now_and_then().await? {
                     database.standing.set_drift(findings);
                 }
+                let began = clock::now_millis();
                 let carried = reverser.drain().await?;
+                if reverser.tells_time() {
+                    self.store.set_carried_until(name, began).await?;
+                }
                 Ok(if carried.changes == 0 { IDLE } else { BUSY })
             }
             None => Ok(ASLEEP),
@@ -187,6 +192,7 @@ impl Migrations {
 
     async fn hold_lease(&self, database: &Database, operations: &Operations) -> Result<()> {
         let (target, name) = (database.target(), &database.config.name);
+        forced::fence(database, &self.store).await?;
         match target.tenure(name).await? {
             Tenure::Nobody => {
                 database.standing.set_coordinator("");
@@ -260,7 +266,8 @@ impl Migrations {
         let lost = |known: Operation| {
             known.error.is_some_and(|error| error.reason == Reason::LeaseHeld.as_str())
         };
-        if control.active != Engine::Sqlite.word() || !known.is_none_or(lost) {
+        let given_up = control.phase == forced::GIVEN_UP;
+        if given_up || control.active != Engine::Sqlite.word() || !known.is_none_or(lost) {
             return Ok(());
         }
         self.adopt(database, operations, &control).await

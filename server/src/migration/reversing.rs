@@ -37,6 +37,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks at the target's schema.
 const DRIFT: Duration = Duration::from_secs(5);
 
+/// Between two records of the time until when everything is carried back.
+const TELL: Duration = Duration::from_secs(1);
+
 /// Nobody else changes what is in the log. A server that was stopped in the middle does not keep it.
 const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; \
                       SET LOCAL idle_in_transaction_session_timeout = '1h'";
@@ -77,6 +80,8 @@ pub(super) struct Reverser {
     plan: Plan,
     /// When the target's schema was last compared with the plan.
     looked: Mutex<Option<Instant>>,
+    /// When it was last recorded until when everything is carried back.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Reverser {
@@ -97,6 +102,7 @@ impl Reverser {
             carried: Mutex::default(),
             plan: plan.clone(),
             looked: Mutex::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -148,6 +154,16 @@ impl Reverser {
         failpoint::hit("reversed.after");
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = xmin;
         Ok((changes, done))
+    }
+
+    /// Whether it is time to record until when everything is carried back.
+    pub(super) fn tells_time(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|told| told.elapsed() >= TELL);
+        if due {
+            *told = Some(Instant::now());
+        }
+        due
     }
 
     /// How the target's schema differs from the plan, by now.

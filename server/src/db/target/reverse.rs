@@ -85,6 +85,12 @@ impl Target {
         Err(self.refused(&*client, database, migration).await)
     }
 
+    /// Changes that are not carried back.
+    pub(crate) async fn waiting(&self, database: &str) -> Result<u64> {
+        let client = self.postgres().get().await?;
+        waiting(&*client, database, "0").await
+    }
+
     /// Refuses applications in every table and writes nothing down any more.
     pub(crate) async fn close(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
         set_triggers(transaction, plan, reverse::close).await
