@@ -10,8 +10,8 @@ use switchback_tests::{
 use crate::{
     round,
     writing::{
-        WRITERS, assert_same_rows, at_the_switch_back, in_step, load, on_postgres, on_sqlite,
-        postgres_is_open, rig, sqlite_is_open,
+        WRITERS, assert_same_rows, at_the_switch_back, following, in_step, load, on_postgres,
+        on_sqlite, postgres_is_open, rig, sqlite_is_open,
     },
 };
 
@@ -268,5 +268,25 @@ async fn a_value_that_sqlite_would_change_is_refused_when_it_is_written() {
     assert_eq!(at, "2025-06-07 08:09:10.500000");
     rig.cli(&["cutover"]).await.expect(0);
     assert_same_rows(&rig, &plan).await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_pair_is_compared_on_schedule_in_either_direction() {
+    let mut rig = Rig::of_sql(KINDS).await;
+    rig.server.kill9().await;
+    rig.server.set("SWITCHBACK_VALIDATE_EVERY", "1");
+    rig.server.launch().await;
+    let migrate = following(&rig).await;
+    for direction in ["following", "reversible"] {
+        let known = status(&rig).await["validated_at"].clone();
+        assert!(known.is_string(), "{known}");
+        let mut watch = rig.start(&["status", "--watch"]);
+        watch.find(|status| status["phase"] == direction && status["validated_at"] != known).await;
+        if direction == "following" {
+            rig.cli(&["cutover"]).await.expect(0);
+        }
+    }
+    migrate.finish().await.expect(0);
     rig.finish().await;
 }
