@@ -62,8 +62,8 @@ impl Finalize<'_> {
         let name = &self.database.config.name;
         let target = self.database.target();
         if self.run.journal.is_empty() {
-            let recorded = recorded::reversible(self.database).await?;
-            if !request.force {
+            let (recorded, begun) = recorded::to_finalize(self.database).await?;
+            if !request.force && !begun {
                 self.refuse_stale().await?;
                 self.refuse_lag(&recorded).await?;
             }

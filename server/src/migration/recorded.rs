@@ -157,6 +157,15 @@ pub(super) async fn reversible(database: &Database) -> Result<Recorded> {
     Recorded::parse(&control)
 }
 
+/// The migration of a database that can be finalized, and whether that has begun.
+pub(super) async fn to_finalize(database: &Database) -> Result<(Recorded, bool)> {
+    let control = held_control(database).await?;
+    if control.active == "postgres" && control.phase == Phase::Finalizing.word() {
+        return Ok((Recorded::parse(&control)?, true));
+    }
+    Ok((reversible(database).await?, false))
+}
+
 /// The migration of a database, wherever it is.
 pub(super) async fn any(database: &Database) -> Result<Recorded> {
     Recorded::parse(&held_control(database).await?)

@@ -77,7 +77,10 @@ impl Rollback<'_> {
         let way = Return { database, store, reverser: &reverser, plan, limit, shutdown };
         match way.go().await {
             Ok(Gone { pause_ms, epoch, changes }) => {
-                self.enter(Phase::RollingBack, Event::Returned).await?;
+                // Whatever the state directory lacks, it is so.
+                while let Err(error) = self.enter(Phase::RollingBack, Event::Returned).await {
+                    way.pause(&error).await?;
+                }
                 self.drop_foreign_keys().await;
                 Ok(RollbackReport {
                     write_pause_ms: pause_ms,

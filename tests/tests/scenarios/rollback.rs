@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use switchback_tests::{
+    DEADLINE,
     content::{self, refusal},
     rig::Rig,
     workload::{Launch, Writers, oracle},
@@ -288,5 +289,54 @@ async fn a_pair_is_compared_on_schedule_in_either_direction() {
         }
     }
     migrate.finish().await.expect(0);
+    rig.finish().await;
+}
+
+/// Whatever somebody does to the triggers: what was written comes back, and PostgreSQL is closed.
+#[tokio::test]
+async fn triggers_that_were_dropped_or_switched_off_lose_nothing() {
+    let rig = Rig::of_sql(KINDS).await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let target = rig.target().await;
+    target
+        .batch_execute(
+            "ALTER TABLE prefs DISABLE TRIGGER USER;
+             INSERT INTO prefs VALUES ('un', 'seen', 'a');
+             DELETE FROM prefs WHERE name = 'm';
+             DROP TRIGGER switchback_capture ON keyless;
+             INSERT INTO keyless VALUES ('unseen', 9);",
+        )
+        .await
+        .expect("the owner may");
+    // Found by itself.
+    let sql = "SELECT count(*) FROM pg_trigger WHERE tgname = 'switchback_capture' \
+               AND tgenabled = 'A' AND tgrelid IN ('prefs'::regclass, 'keyless'::regclass)";
+    let began = std::time::Instant::now();
+    while target.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) < 2 {
+        assert!(began.elapsed() < DEADLINE, "{}", rig.server.logs());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    in_step(&rig).await;
+    assert_same_rows(&rig, &plan).await;
+    // Found by the rollback.
+    target
+        .batch_execute(
+            "ALTER TABLE prefs DISABLE TRIGGER USER;
+             INSERT INTO prefs VALUES ('at', 'last', 'b');
+             DROP TRIGGER switchback_fence ON parents;",
+        )
+        .await
+        .expect("the owner may");
+    rig.cli(&["rollback"]).await.expect(0);
+    assert_same_rows(&rig, &plan).await;
+    for table in ["parents", "prefs", "keyless"] {
+        let refused = target.batch_execute(&format!("DELETE FROM {table}")).await;
+        assert!(refused.is_err(), "{table} is open");
+    }
+    rig.cli(&["cutover"]).await.expect(0);
+    target.batch_execute("INSERT INTO prefs VALUES ('and', 'on', 'c')").await.expect("it is open");
+    in_step(&rig).await;
+    assert_same_rows(&rig, &plan).await;
     rig.finish().await;
 }
