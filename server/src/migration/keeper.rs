@@ -90,6 +90,8 @@ impl Migrations {
                     let wait = waits.next().map_or(LONGEST_PAUSE, |wait| wait.min(LONGEST_PAUSE));
                     let name = &database.config.name;
                     tracing::warn!(database = name, %error, "following waits for an engine");
+                    // How much waits is known as soon as that it does.
+                    observe(database, carrier.as_ref()).await;
                     let code = finding::FOLLOWING_WAITS;
                     let found = stands_in_the_way(Severity::Warning, code, &error);
                     database.standing.set_waits_for(Some(found));
@@ -392,15 +394,19 @@ fn passes(error: &Error) -> bool {
     cancelled || matches!(error.kind(), Kind::Unavailable | Kind::Exhausted)
 }
 
+async fn observe(database: &Database, carrier: Option<&Carrier>) {
+    if let Some(carrier) = carrier
+        && let Err(error) = carrier.observe().await
+    {
+        tracing::debug!(database = database.config.name, %error, "the lag is unknown");
+    }
+}
+
 /// Waits, and goes on telling how far the target is behind.
 async fn pause(database: &Database, carrier: Option<&Carrier>, wait: Duration) {
     let until = Instant::now() + wait;
     loop {
-        if let Some(carrier) = carrier
-            && let Err(error) = carrier.observe().await
-        {
-            tracing::debug!(database = database.config.name, %error, "the lag is unknown");
-        }
+        observe(database, carrier).await;
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || timeout(left.min(OBSERVE), database.wake.notified()).await.is_ok() {
             return;

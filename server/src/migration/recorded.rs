@@ -41,6 +41,11 @@ impl Recorded {
         &self.plan
     }
 
+    /// The source's schema.
+    pub(super) fn schema(&self) -> &SourceSchema {
+        &self.schema
+    }
+
     /// The resume record of a coordinator that begins in `phase`.
     pub(super) fn journal(&self, phase: Phase) -> Journal {
         let mut journal = Journal::default();

@@ -110,17 +110,17 @@ async fn writers_go_there_and_back_again() {
     writers.until_ok_on("sqlite", 10).await;
     rig.cli(&["migrate"]).await.expect(0);
     for round in 1..=3_usize {
-        writers.until_ok_on("postgres", 20 * round).await;
+        writers.until_more_on("postgres", 10).await;
         let run = rig.cli(&["rollback"]).await;
         run.expect(0);
         eprintln!("back: {} ms", run.report()["write_pause_ms"]);
         at_the_switch_back(&rig, &writers, 2 * round).await;
-        writers.until_ok_on("sqlite", 10 + 20 * round).await;
+        writers.until_more_on("sqlite", 10).await;
         let run = rig.cli(&["cutover"]).await;
         run.expect(0);
         eprintln!("forth: {} ms", run.report()["write_pause_ms"]);
     }
-    writers.until_ok_on("postgres", 80).await;
+    writers.until_more_on("postgres", 10).await;
     writers.stop().await;
     on_postgres(&rig, &writers).await;
     in_step(&rig).await;
