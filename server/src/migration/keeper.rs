@@ -66,8 +66,8 @@ impl Migrations {
                 let Ok(database) = this.set.get(&name) else { return };
                 let both = async {
                     tokio::join!(
-                        this.follow(database),
-                        this.hold_leases(database, &operations),
+                        Box::pin(this.follow(database)),
+                        Box::pin(this.hold_leases(database, &operations)),
                         this.validate_on_schedule(database, &operations)
                     );
                 };
