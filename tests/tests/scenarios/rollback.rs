@@ -282,7 +282,7 @@ async fn a_death_while_the_source_is_sealed_leaves_it_shut() {
     rig.server.launch().await;
     let now = status(&rig).await;
     assert_eq!(now["phase"], "finalized");
-    assert_eq!(now["sqlite"]["state"], "up", "{now}");
+    assert_eq!(now["engines"]["sqlite"]["state"], "up", "{now}");
     rig.finish().await;
 }
 
