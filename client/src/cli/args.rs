@@ -401,7 +401,7 @@ mod tests {
             &["cutover", "--deadline", "5"],
             &["cutover", "--deadline", "11m"],
             &["abort", "now"],
-            &["rollback"],
+            &["rollback", "--accept-loss"],
         ] {
             let arguments = ["switchback"].iter().chain(wrong);
             assert!(Args::try_parse_from(arguments).is_err(), "{wrong:?}");

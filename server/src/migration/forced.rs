@@ -111,7 +111,7 @@ pub(super) async fn fence(database: &Database, store: &ControlStore) -> Result<(
         let transaction = client.transaction().await.map_err(failed)?;
         let limit = Limit { began: std::time::Instant::now(), deadline: DEADLINE };
         let whose = (recorded.plan(), recorded.migration.as_str());
-        target.prepare_return(&transaction, whose, limit.left(), true).await?;
+        target.prepare_return(&transaction, whose, limit.left()).await?;
         target.close(&transaction, recorded.plan()).await?;
         transaction.commit().await.map_err(failed)?;
         target.set_phase(name, &given_up, GIVEN_UP).await?;

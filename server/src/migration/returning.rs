@@ -133,12 +133,9 @@ impl Return<'_> {
     }
 
     async fn prepare(&self, transaction: &Transaction<'_>) -> Result<()> {
-        let (left, deadline) = (self.limit.left(), self.limit.deadline);
-        // Autovacuum gives way only to whoever waits for longer than a second.
-        let patient = left < deadline / 2;
         let whose = (self.plan, self.reverser.migration.as_str());
         let target = &self.reverser.target;
-        target.prepare_return(transaction, whose, left, patient).await
+        target.prepare_return(transaction, whose, self.limit.left()).await
     }
 
     /// Carries the last changes back, while applications wait for the tables.

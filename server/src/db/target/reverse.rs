@@ -10,7 +10,7 @@ use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 
 use super::{
     Made, Step, Target,
-    switch::{fence, limit_statements},
+    switch::{LOCK_WAIT, fence, limit_statements},
 };
 use crate::{
     db::postgres::failed,
@@ -54,14 +54,14 @@ impl Target {
     }
 
     /// Flips the record back and puts the fence on, in a transaction whose commit makes SQLite the
-    /// active engine. It holds the record and the tables from here on. Applications wait for the
-    /// tables: `patient` where they have let a short wait pass often enough.
+    /// active engine. It holds the record and the tables from here on. Applications wait behind
+    /// whoever waits for the tables, so that this is only for a moment, unless it is vacuum that
+    /// has one of them.
     pub(crate) async fn prepare_return(
         &self,
         transaction: &Transaction<'_>,
         (plan, migration): (&Plan, &str),
         left: Duration,
-        patient: bool,
     ) -> Result<()> {
         limit_statements(transaction, left).await?;
         let sql = "UPDATE switchback.control SET decision = 'sqlite', active = 'sqlite', \
@@ -71,7 +71,8 @@ impl Target {
         if transaction.execute(sql, &values).await.map_err(failed)? == 0 {
             return Err(self.refused(transaction, &plan.database, migration).await);
         }
-        let wait = if patient { left } else { left.min(SHORT_WAIT) };
+        let vacuumed = is_vacuumed(transaction, &plan.target_schema).await?;
+        let wait = left.min(if vacuumed { LOCK_WAIT } else { SHORT_WAIT });
         self.lock_tables(transaction, plan, wait).await
     }
 
@@ -170,6 +171,14 @@ async fn fence_all(transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether vacuum, or what takes the same lock, has a table of a schema.
+async fn is_vacuumed(client: &impl GenericClient, schema: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)";
+    Ok(client.query_one(sql, &[&schema]).await.map_err(failed)?.get(0))
 }
 
 /// A trigger of ours.

@@ -18,7 +18,7 @@ use crate::{
 /// Longest wait for a table's lock at a time: autovacuum, which a table that was just loaded draws,
 /// gives way to whoever has waited for PostgreSQL's deadlock_timeout of 1 s. Nobody is held up
 /// meanwhile: writers are refused, and readers are not in the way.
-const LOCK_WAIT: Duration = Duration::from_millis(1500);
+pub(super) const LOCK_WAIT: Duration = Duration::from_millis(1500);
 
 /// Puts the fence on a table, in the transaction that makes it.
 pub(crate) async fn fence(client: &impl GenericClient, schema: &str, table: &str) -> Result<()> {
