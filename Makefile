@@ -45,3 +45,7 @@ bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_
 .PHONY: bench-live
 bench-live: release ## Measures the write pause, the cost of capture and the rate that is followed.
 	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench live
+
+.PHONY: bench-back
+bench-back: release ## Measures the way back: both pauses, the reverse lag and the cost of capture.
+	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench back

@@ -61,6 +61,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("NOT_REVERSIBLE", Exit::Precondition),
     ("RETURN_REFUSED", Exit::Precondition),
     ("ROLLBACK_FAILED", Exit::Precondition),
+    ("ROLLBACK_LOSES", Exit::Precondition),
     ("VALIDATION_STALE", Exit::Precondition),
     ("LEASE_HELD", Exit::Precondition),
     ("HALTED", Exit::Precondition),

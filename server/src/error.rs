@@ -122,6 +122,8 @@ reasons! {
     CutoverFailed = "CUTOVER_FAILED", Conflict;
     /// The way back could not be gone in time; PostgreSQL goes on.
     RollbackFailed = "ROLLBACK_FAILED", Conflict;
+    /// Going back would leave acknowledged writes behind, and nobody has accepted that.
+    RollbackLoses = "ROLLBACK_LOSES", Precondition;
     /// SQLite cannot hold what PostgreSQL holds.
     ReturnRefused = "RETURN_REFUSED", Precondition;
     /// Both engines were not compared for too long.

@@ -7,11 +7,11 @@
 #![expect(clippy::disallowed_methods, reason = "a load has a rate, and a size is sampled")]
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -20,18 +20,12 @@ use std::{
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use switchback_tests::{
+    bench::{self, Spread, WRITERS},
     cli,
     cluster::{Cluster, Profile},
     server::Server,
-    workload::{Launch, Load, Start, Writers, oracle, schema},
+    workload::{Launch, Load, Writers, oracle},
 };
-
-/// Writer processes, and the transactions a second of each.
-const WRITERS: u32 = 4;
-const RATE: u32 = 250;
-
-/// Rows that each writer has in each of its tables at the start.
-const OWN_ROWS: u32 = 20;
 
 /// How long each rate is written.
 const PERIOD: Duration = Duration::from_secs(8);
@@ -41,12 +35,12 @@ const RATES: [u64; 5] = [1_000, 5_000, 10_000, 20_000, 40_000];
 
 #[tokio::main]
 async fn main() {
-    let rows = setting("SWITCHBACK_BENCH_ROWS", 4_000_000);
-    let switches = setting("SWITCHBACK_BENCH_SWITCHES", 10);
+    let rows = bench::setting("SWITCHBACK_BENCH_ROWS", 4_000_000);
+    let switches = bench::setting("SWITCHBACK_BENCH_SWITCHES", 10);
     let directory = tempfile::tempdir().expect("a directory");
     let cluster = Cluster::start(Profile::Durable).expect("a private PostgreSQL");
     let large = directory.path().join("large.db");
-    build(&large, rows);
+    bench::source(&large, rows);
     let result = json!({
         "rows": rows,
         "bytes": fs::metadata(&large).map_or(0, |metadata| metadata.len()),
@@ -54,35 +48,8 @@ async fn main() {
         "capture": capture(&cluster, directory.path()).await,
         "rates": rates(&cluster, &large).await,
     });
-    println!("{}", serde_json::to_string_pretty(&result).expect("JSON"));
-    let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    fs::create_dir_all(&place).expect("a directory");
-    fs::write(place.join("live.json"), result.to_string()).expect("the result is written");
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    env::var(name).ok().and_then(|text| text.replace('_', "").parse().ok()).unwrap_or(default)
-}
-
-/// A large table, a small one for changes of any number, and those of the writers.
-fn build(path: &Path, rows: u64) {
-    eprintln!("building {rows} rows");
-    let connection = Connection::open(path).expect("a SQLite file");
-    let sql = format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
-         CREATE TABLE large (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, amount REAL,
-                             name TEXT, email TEXT, created_at DATETIME, note TEXT, payload BLOB);
-         CREATE TABLE changing (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER);
-         BEGIN;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
-         INSERT INTO large
-         SELECT i, i * 7919 % 1000003, i * 0.013, 'user number ' || i,
-                'user' || i || '@example.org', datetime(1500000000 + i, 'unixepoch'),
-                'note ' || hex(randomblob(40)), randomblob(64) FROM n;
-         COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
-    );
-    connection.execute_batch(&sql).expect("the source is made");
-    schema(&connection, Start { writers: WRITERS, rows: OWN_ROWS }).expect("the writers' tables");
+    println!("{result:#}");
+    bench::keep("live.json", &result);
 }
 
 /// Whole migrations beside four writers; the pause of each.
@@ -95,14 +62,7 @@ async fn pauses(cluster: &Cluster, large: &Path, switches: u64) -> Value {
         fs::copy(large, &source).expect("a copy");
         let database = cluster.database().await;
         let server = Server::start(&source, &database.url).await;
-        let load = Load {
-            seed: switch,
-            rows: OWN_ROWS,
-            rate: RATE,
-            size: 1,
-            stay: true,
-            ..Load::default()
-        };
+        let load = Load { stay: true, ..bench::load(switch) };
         let mut writers = Writers::start(WRITERS, load, Launch::on_file(&source));
         writers.until_ok(50).await;
         let watching = LogWatch::start(&source);
@@ -126,12 +86,11 @@ async fn pauses(cluster: &Cluster, large: &Path, switches: u64) -> Value {
         drop(server);
         database.remove().await;
     }
-    pauses.sort_by(f64::total_cmp);
-    let at = |percent: usize| pauses[((pauses.len() - 1) * percent).div_ceil(100)];
+    let pause = Spread::of(pauses);
     json!({
-        "count": pauses.len(), "pause_p50_ms": at(50), "pause_p99_ms": at(99),
-        "pause_max_ms": at(100), "acknowledged": acknowledged / 2, "violations": lost, "largest_wal_bytes": log,
-        "migrate_s": seconds,
+        "count": pause.count, "pause_p50_ms": pause.p50, "pause_p99_ms": pause.p99,
+        "pause_max_ms": pause.max, "acknowledged": acknowledged / 2, "violations": lost,
+        "largest_wal_bytes": log, "migrate_s": seconds,
     })
 }
 
@@ -165,7 +124,7 @@ impl LogWatch {
 /// What a writer without rest reaches, without and with capture.
 async fn capture(cluster: &Cluster, scratch: &Path) -> Value {
     let source = scratch.join("capture.db");
-    build(&source, 1_000);
+    bench::source(&source, 1_000);
     let speeds = |from: u64| {
         let one = write(&source, from, 1, u64::MAX);
         let hundred = write(&source, from + 100_000_000, 100, u64::MAX);
@@ -219,22 +178,13 @@ async fn rates(cluster: &Cluster, large: &Path) -> Value {
     cli::run(&server.endpoint(), &["migrate", "--manual-cutover"]).await.expect(0);
     let (mut found, mut next) = (Vec::new(), 10_000_000_000);
     for rate in RATES {
-        let written = Arc::new(AtomicU64::new(0));
-        let (file, told) = (source.clone(), Arc::clone(&written));
-        let writer = tokio::task::spawn_blocking(move || {
-            told.store(write(&file, next, 10, rate), Ordering::Relaxed);
-        });
-        let mut largest = 0;
-        while !writer.is_finished() {
-            largest = largest.max(lag(&server).await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        writer.await.expect("the writer ends");
+        let file = source.clone();
+        let writer = tokio::task::spawn_blocking(move || write(&file, next, 10, rate));
+        let (largest, rows) = bench::largest_lag(&server, writer).await;
         let ended = Instant::now();
-        while lag(&server).await > 0 {
+        while bench::lag(&server).await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let rows = written.load(Ordering::Relaxed);
         next += rows;
         found.push(json!({
             "asked_rows_per_s": rate, "rows_per_s": rows as f64 / PERIOD.as_secs_f64(),
@@ -243,9 +193,4 @@ async fn rates(cluster: &Cluster, large: &Path) -> Value {
         eprintln!("{}", found[found.len() - 1]);
     }
     json!(found)
-}
-
-async fn lag(server: &Server) -> u64 {
-    let run = cli::run(&server.endpoint(), &["status"]).await;
-    run.events[0]["lag_changes"].as_u64().expect("a lag")
 }

@@ -5,8 +5,8 @@
 //! is printed and written to `target/bench/migrate.json`.
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -14,6 +14,7 @@ use std::{
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use switchback_tests::{
+    bench::{keep, setting, settle},
     cli,
     cluster::{Cluster, Database, Profile},
     server::Server,
@@ -42,14 +43,7 @@ async fn main() {
         "rows": rows, "tables": tables, "large": large, "small": small, "ready_ms": ready,
     });
     print(&result);
-    let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    fs::create_dir_all(&place).expect("a directory");
-    let text = serde_json::to_string_pretty(&result).expect("JSON");
-    fs::write(place.join("migrate.json"), text).expect("the result is written");
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    env::var(name).ok().and_then(|text| text.replace('_', "").parse().ok()).unwrap_or(default)
+    keep("migrate.json", &result);
 }
 
 /// Eight columns, about 180 bytes a row.
@@ -131,11 +125,6 @@ async fn timed(server: &Server, arguments: &[&str]) -> (f64, Value) {
     let seconds = started.elapsed().as_secs_f64();
     run.expect(0);
     (seconds, run.report().clone())
-}
-
-/// Lets no peer pay for what the one before it has left to write.
-async fn settle(database: &Database) {
-    database.admin().await.batch_execute("CHECKPOINT").await.expect("a checkpoint");
 }
 
 /// The ceiling: the bytes of the migrated table, from a file into a bare table, then the key.

@@ -131,6 +131,11 @@ impl Run {
         self.result()["error"]["reason"].as_str().unwrap_or_default()
     }
 
+    /// What the error says.
+    pub fn message(&self) -> &str {
+        self.result()["error"]["message"].as_str().unwrap_or_default()
+    }
+
     /// What the error says to do; empty where it says nothing.
     pub fn hint(&self) -> &str {
         self.result()["error"]["hint"].as_str().unwrap_or_default()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, types::ValueRef};
 
 /// BLAKE3 over the schema and every value of every table, in the order in which SQLite reads them.
 pub fn content(file: &Path) -> String {
@@ -35,7 +35,13 @@ pub fn schema(file: &Path) -> Vec<String> {
 /// Whether the file refuses a write to one of its tables, and in which words.
 pub fn refusal(file: &Path, sql: &str) -> Option<String> {
     let connection = Connection::open(file).expect("the source opens");
-    connection.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    match connection.execute_batch("BEGIN IMMEDIATE") {
+        // Sealed: there is no lock to be had.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            return Some(error.to_string());
+        }
+        begun => begun.expect("the write lock"),
+    }
     let refused = connection.execute_batch(sql).err().map(|error| error.to_string());
     connection.execute_batch("ROLLBACK").expect("rolled back");
     refused

@@ -1,6 +1,7 @@
 //! The test harness: private PostgreSQL clusters, the real binaries, real and nasty SQLite files,
 //! a checker of fidelity that shares no code with the server, and a live workload with its oracle.
 
+pub mod bench;
 pub mod binaries;
 pub mod checker;
 pub mod cli;

@@ -124,6 +124,7 @@ Examples:
   switchback rollback --dry-run
   switchback rollback
   switchback rollback --deadline 500ms
+  switchback rollback --from-last-drain        PostgreSQL is gone: says what may be missing
   switchback rollback --output json | jq 'select(.event == \"result\").report.write_pause_ms'")]
     Rollback(RollbackArgs),
     /// End reverse replication and remove what was installed: there is no way back then

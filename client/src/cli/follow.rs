@@ -3,9 +3,7 @@
 use switchback_client::{
     Error, Operation, Outcome, Report, Result, Update,
     exit::Exit,
-    v1::{
-        CutoverReport, Finding, OperationState, ResultEvent, operation_event::Event, result_event,
-    },
+    v1::{Finding, OperationState, ResultEvent, operation_event::Event, result_event},
 };
 use tokio_stream::StreamExt;
 
@@ -79,17 +77,20 @@ impl Followed {
             (None, Some(result_event::Report::Validate(report))) if !report.matches => {
                 Exit::Differs
             }
-            (None, Some(result_event::Report::Cutover(report))) if is_no_go(report) => {
-                Exit::Precondition
-            }
+            (None, Some(report)) if is_no_go(report) => Exit::Precondition,
             _ => Exit::Done,
         }
     }
 }
 
-/// A dry run has succeeded where it finds what is in the cutover's way.
-fn is_no_go(report: &CutoverReport) -> bool {
-    report.forecast.as_ref().is_some_and(|forecast| !forecast.go)
+/// A dry run has succeeded where it finds what is in the switch's way.
+fn is_no_go(report: &result_event::Report) -> bool {
+    let forecast = match report {
+        result_event::Report::Cutover(report) => &report.forecast,
+        result_event::Report::Rollback(report) => &report.forecast,
+        _ => return false,
+    };
+    forecast.as_ref().is_some_and(|forecast| !forecast.go)
 }
 
 /// Starts an operation, or attaches to one, and shows its events until the last one.
@@ -221,7 +222,10 @@ fn lost(session: &Session, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use switchback_client::v1::{CutoverForecast, MigrateReport, OperationError, ValidateReport};
+    use switchback_client::v1::{
+        CutoverForecast, CutoverReport, MigrateReport, OperationError, RollbackReport,
+        ValidateReport,
+    };
 
     use super::*;
 
@@ -253,6 +257,9 @@ mod tests {
         assert_eq!(cutover(forecast(true)), Exit::Done);
         assert_eq!(cutover(forecast(false)), Exit::Precondition);
         assert_eq!(cutover(None), Exit::Done);
+        let report = RollbackReport { forecast: forecast(false), ..Default::default() };
+        let rollback = succeeded(result_event::Report::Rollback(report));
+        assert_eq!(rollback.exit(), Exit::Precondition);
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(crate) struct RollbackArgs {
     /// Leave behind so many tables and columns that are new in PostgreSQL
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     accept_left_behind: u64,
+    /// PostgreSQL is gone for good: go back to what was carried back until then
+    #[arg(long, conflicts_with_all = ["dry_run", "accept_left_behind"])]
+    from_last_drain: bool,
+    /// With --from-last-drain: writes that PostgreSQL acknowledged since may be missing
+    #[arg(long, requires = "from_last_drain")]
+    accept_loss: bool,
     /// Only say whether it would be tried and how long writers would be held
     #[arg(long)]
     dry_run: bool,
@@ -30,7 +36,8 @@ pub(crate) async fn run(session: &mut Session, args: RollbackArgs) -> Result<Exi
         deadline_ms: u64::try_from(args.deadline.as_millis()).unwrap_or(u64::MAX),
         dry_run: args.dry_run,
         accept_unrepresentable: args.accept_left_behind,
-        ..RollbackRequest::default()
+        from_last_drain: args.from_last_drain,
+        accept_loss: args.accept_loss,
     };
     let followed = follow(session, &request_id, client.rollback(request)).await?;
     followed.print(session);

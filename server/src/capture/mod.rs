@@ -6,6 +6,7 @@ pub mod guard;
 pub mod lock;
 pub mod log;
 pub mod mark;
+pub mod seal;
 
 use rusqlite::{Connection, config::DbConfig};
 use uuid::Uuid;

@@ -36,6 +36,8 @@ impl fmt::Display for Config {
             writeln!(f, "engine = {engine:?}")?;
             writeln!(f, "pool_size = {}", database.pool_size)?;
             writeln!(f, "copy_workers = {}", database.copy_workers)?;
+            let every = database.validate_every.map_or(0, |every| every.as_secs());
+            writeln!(f, "validate_every = {every}")?;
         }
         Ok(())
     }

@@ -26,4 +26,5 @@ pub(super) struct Database {
     pub(super) engine: Option<String>,
     pub(super) pool_size: Option<u32>,
     pub(super) copy_workers: Option<u32>,
+    pub(super) validate_every: Option<u32>,
 }

@@ -175,10 +175,12 @@ impl<'a> Loader<'a> {
         }
         let pool_size = self.number("SWITCHBACK_POOL_SIZE");
         let copy_workers = self.number("SWITCHBACK_COPY_WORKERS");
+        let validate_every = self.number("SWITCHBACK_VALIDATE_EVERY");
         for entry in from_file.values_mut() {
             entry.engine = engine.map(str::to_owned).or_else(|| entry.engine.take());
             entry.pool_size = pool_size.or(entry.pool_size);
             entry.copy_workers = copy_workers.or(entry.copy_workers);
+            entry.validate_every = validate_every.or(entry.validate_every);
         }
         let databases = from_file.into_iter();
         databases
@@ -227,6 +229,11 @@ impl<'a> Loader<'a> {
             engine,
             pool_size,
             copy_workers: copy_workers.min(pool_size - 2),
+            // 0 says so too.
+            validate_every: entry
+                .validate_every
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into())),
         })
     }
 

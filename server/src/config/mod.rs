@@ -47,6 +47,8 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     /// Tables copied side by side.
     pub copy_workers: u32,
+    /// How often a pair that is kept in sync is compared; `None` for only when somebody asks.
+    pub validate_every: Option<Duration>,
 }
 
 /// Form of the log.

@@ -1,6 +1,7 @@
 //! The control database under the state directory: operations, their events, the active engines.
 
 mod events;
+mod moments;
 
 use std::{
     collections::BTreeMap,
@@ -112,6 +113,7 @@ fn migrations() -> Migrator {
         ("server", include_str!("../../../migrations/control/0003_server.sql")),
         ("halted", include_str!("../../../migrations/control/0004_halted.sql")),
         ("validated", include_str!("../../../migrations/control/0005_validated.sql")),
+        ("carried", include_str!("../../../migrations/control/0006_carried.sql")),
     ];
     let migrations = (1..).zip(versions).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -257,32 +259,6 @@ impl ControlStore {
         .await
         .map_err(failed)?;
         Ok(())
-    }
-
-    /// Records that both engines were compared just now and found equal.
-    pub async fn set_validated(&self, name: &str) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO databases (name, active_engine, epoch, phase, validated_at) \
-             VALUES (?, 'sqlite', 0, 'idle', ?) ON CONFLICT (name) DO UPDATE SET \
-             validated_at = excluded.validated_at",
-        )
-        .bind(name)
-        .bind(clock::now_millis())
-        .execute(&self.pool)
-        .await
-        .map_err(failed)?;
-        Ok(())
-    }
-
-    /// When both engines were last compared and found equal, in milliseconds since 1970.
-    pub async fn validated_at(&self, name: &str) -> Result<Option<i64>> {
-        let at: Option<Option<i64>> =
-            sqlx::query_scalar("SELECT validated_at FROM databases WHERE name = ?")
-                .bind(name)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed)?;
-        Ok(at.flatten())
     }
 
     /// Why a database is halted; `None` where it is not.

@@ -16,6 +16,7 @@ pub struct Standing {
 struct Told {
     waits_for: Option<Finding>,
     drift: Vec<Finding>,
+    given_up: Option<Finding>,
     coordinator: String,
     active: Option<(Engine, bool)>,
 }
@@ -31,6 +32,11 @@ impl Standing {
         self.told().drift = findings;
     }
 
+    /// Says that a PostgreSQL which was given up is back.
+    pub fn set_given_up(&self, finding: Option<Finding>) {
+        self.told().given_up = finding;
+    }
+
     /// Says which server holds the lease; empty where none does.
     pub fn set_coordinator(&self, name: impl Into<String>) {
         self.told().coordinator = name.into();
@@ -39,7 +45,7 @@ impl Standing {
     /// What keeps changes from being carried over just now, or would be left behind.
     pub fn findings(&self) -> Vec<Finding> {
         let told = self.told();
-        told.waits_for.iter().chain(&told.drift).cloned().collect()
+        told.waits_for.iter().chain(&told.drift).chain(&told.given_up).cloned().collect()
     }
 
     /// Says which engine was asked as the active one, and whether it answered.

@@ -35,6 +35,10 @@ codes! {
         "After the cutover nothing can be carried back to SQLite: the message says why. Take a backup first.";
     TARGET_CHANGED = "target_schema_changed", "blocker or warning",
         "The application has changed PostgreSQL's tables since the cutover. A warning names what a rollback would leave behind, a blocker what keeps changes from being carried back. Finalize, or undo the change.";
+    WRITES_MISSING = "writes_missing", "warning",
+        "SQLite was made the active engine without PostgreSQL, which was gone: the message says which acknowledged writes are not in it.";
+    GIVEN_UP_IS_BACK = "given_up_is_back", "warning",
+        "PostgreSQL is back after SQLite went on without it. It is fenced, and holds writes that SQLite has not.";
     REJECTS_STAY = "rejects_stay", "note",
         "Rows that PostgreSQL could not hold stay in `switchback.rejects` when a migration is finalized: they are nowhere else.";
     MIXED_TYPES = "mixed_types", "blocker",

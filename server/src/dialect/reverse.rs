@@ -37,6 +37,21 @@ pub struct Captured<'a> {
     pub guards: &'a [(&'a str, Guard)],
 }
 
+/// One of the things that reverse capture of a table consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Name of the trigger; `None` for a function, which may be made again.
+    pub trigger: Option<String>,
+    /// What makes it.
+    pub sql: String,
+}
+
+impl Part {
+    fn function(sql: String) -> Self {
+        Self { trigger: None, sql }
+    }
+}
+
 impl Captured<'_> {
     /// Name of a function that writes entries of this table: of the row after or before.
     fn function(&self, row: &str) -> String {
@@ -73,17 +88,19 @@ impl Captured<'_> {
         )
     }
 
-    /// The statements that make its triggers, which do nothing yet.
-    pub fn create(&self) -> Vec<String> {
+    /// Its triggers, which do nothing yet, and before them the functions that they call.
+    pub fn create(&self) -> Vec<Part> {
         let table = qualified(self.schema, self.table);
         let trigger = |name: &str, when: &str, action: &str| {
-            let name = quote(name);
-            format!(
-                "CREATE TRIGGER {name} {when} EXECUTE {action}; \
-                 ALTER TABLE {table} DISABLE TRIGGER {name}"
-            )
+            let quoted = quote(name);
+            let sql = format!(
+                "CREATE TRIGGER {quoted} {when} EXECUTE {action}; \
+                 ALTER TABLE {table} DISABLE TRIGGER {quoted}"
+            );
+            Part { trigger: Some(name.to_owned()), sql }
         };
-        let mut statements = vec![self.create_function("NEW"), self.create_function("OLD")];
+        let mut statements: Vec<Part> =
+            ["NEW", "OLD"].map(|row| Part::function(self.create_function(row))).into();
         let [new, old] = ["NEW", "OLD"].map(|row| format!("FUNCTION {}()", self.function(row)));
         if self.fields("NEW").is_none() {
             let when = format!("AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT");
@@ -107,7 +124,7 @@ impl Captured<'_> {
                 None => "switchback.refuse_value".to_owned(),
                 Some(_) => {
                     let name = qualified("switchback", &format!("{}{number}", self.functions()));
-                    statements.push(look_again(&name, &guard.condition));
+                    statements.push(Part::function(look_again(&name, &guard.condition)));
                     name
                 }
             };
@@ -183,25 +200,23 @@ mod tests {
     fn every_trigger_is_made_and_off() {
         let guard = |quick| Guard { condition: "NEW.a > 0".into(), quick, reasons: vec!["w"] };
         let guards = [("a", guard(None)), ("b", guard(Some("NEW.a = 1".into())))];
-        let statements = captured(&[("id", "bigint")], &guards).create();
-        let triggers: Vec<&String> =
-            statements.iter().filter(|sql| sql.starts_with("CREATE TRIGGER")).collect();
-        assert_eq!(triggers.len(), 6);
-        for sql in triggers {
-            assert!(sql.contains("ALTER TABLE \"public\".\"t\"\"t\" DISABLE TRIGGER"), "{sql}");
+        let parts = captured(&[("id", "bigint")], &guards).create();
+        let triggers = parts.iter().filter(|part| part.trigger.is_some());
+        assert_eq!(triggers.clone().count(), 6);
+        for part in triggers {
+            let off = "ALTER TABLE \"public\".\"t\"\"t\" DISABLE TRIGGER";
+            assert!(part.sql.contains(off), "{}", part.sql);
         }
-        assert!(
-            statements[0]
-                .contains("VALUES ('de''fault', 3, ARRAY[pg_catalog.int8send(NEW.\"id\")])")
-        );
+        let entry = "VALUES ('de''fault', 3, ARRAY[pg_catalog.int8send(NEW.\"id\")])";
+        assert!(parts[0].sql.contains(entry), "{}", parts[0].sql);
     }
 
     #[test]
     fn a_table_without_a_key_is_logged_by_statement() {
         for key in [&[][..], &[("id", "inet")][..]] {
-            let statements = captured(key, &[]).create();
-            assert!(statements[0].contains("VALUES ('de''fault', 3, NULL)"), "{statements:?}");
-            assert!(statements[2].contains("FOR EACH STATEMENT"), "{statements:?}");
+            let parts = captured(key, &[]).create();
+            assert!(parts[0].sql.contains("VALUES ('de''fault', 3, NULL)"), "{parts:?}");
+            assert!(parts[2].sql.contains("FOR EACH STATEMENT"), "{parts:?}");
         }
     }
 

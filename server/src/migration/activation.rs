@@ -5,7 +5,7 @@ use switchback_proto::{
     words::Word,
 };
 
-use super::{build::Context, marked};
+use super::{build::Context, forced::GIVEN_UP, marked};
 use crate::{
     db::{
         control::{ControlStore, DatabaseRecord},
@@ -27,6 +27,13 @@ pub(super) async fn admit(context: &Context<'_>, store: &ControlStore) -> Result
     };
     if control.active == Engine::Postgres.word() {
         return Err(already(name));
+    }
+    if control.phase == GIVEN_UP {
+        let message = "PostgreSQL holds changes that SQLite has not: it was given up, and is back";
+        return Err(Error::new(Reason::TargetInUse, message).hint(
+            "bring them over by hand, then `switchback abort` removes its tables; or use an \
+             empty database",
+        ));
     }
     if !control.holder.is_empty() && control.holder != context.target.holder().id {
         return Err(held(&control));

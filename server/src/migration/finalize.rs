@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchback_proto::{
-    v1::{Engine, FinalizeReport, FinalizeRequest, Finding, Phase, Severity},
+    v1::{Engine, FinalizeReport, FinalizeRequest, Finding, KeepSource, Phase, Severity},
     words::Word,
 };
 use tokio::time::sleep;
@@ -17,6 +17,7 @@ use super::{
     returning,
 };
 use crate::{
+    capture::seal,
     clock,
     db::{
         Database,
@@ -62,8 +63,11 @@ impl Finalize<'_> {
         let name = &self.database.config.name;
         let target = self.database.target();
         if self.run.journal.is_empty() {
-            let recorded = recorded::reversible(self.database).await?;
-            if !request.force {
+            if request.keep_source() == KeepSource::Sealed {
+                seal::check_possible()?;
+            }
+            let (recorded, begun) = recorded::to_finalize(self.database).await?;
+            if !request.force && !begun {
                 self.refuse_stale().await?;
                 self.refuse_lag(&recorded).await?;
             }

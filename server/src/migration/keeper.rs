@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use switchback_proto::{
-    v1::{CutoverRequest, Engine, Finding, Operation, Phase, Severity},
+    v1::{CutoverRequest, Engine, Finding, Operation, Phase, Severity, ValidateRequest},
     words::Word,
 };
 use tokio::time::{interval, timeout};
@@ -14,13 +14,14 @@ use super::{
     Migrations,
     coordinator::backoff,
     following::Follower,
-    marked,
+    forced, marked,
     recorded::{self, Recorded},
     returning,
     reversing::Reverser,
 };
 use crate::{
     apply::Extent,
+    clock,
     db::{
         Database,
         control::DatabaseRecord,
@@ -49,6 +50,9 @@ const OBSERVE: Duration = Duration::from_secs(1);
 /// How long a batch waits for a lock of an application. Whoever wants to switch waits for the batch.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
+/// Between two looks whether a comparison is due.
+const LOOK_AT_SCHEDULE: Duration = Duration::from_secs(60);
+
 /// Renewals in one lease: two of them may fail.
 const RENEWALS: u32 = 3;
 
@@ -61,7 +65,11 @@ impl Migrations {
             tokio::spawn(async move {
                 let Ok(database) = this.set.get(&name) else { return };
                 let both = async {
-                    tokio::join!(this.follow(database), this.hold_leases(database, &operations));
+                    tokio::join!(
+                        Box::pin(this.follow(database)),
+                        Box::pin(this.hold_leases(database, &operations)),
+                        this.validate_on_schedule(database, &operations)
+                    );
                 };
                 stop.run_until_cancelled(both).await;
             });
@@ -82,6 +90,8 @@ impl Migrations {
                     let wait = waits.next().map_or(LONGEST_PAUSE, |wait| wait.min(LONGEST_PAUSE));
                     let name = &database.config.name;
                     tracing::warn!(database = name, %error, "following waits for an engine");
+                    // How much waits is known as soon as that it does.
+                    observe(database, carrier.as_ref()).await;
                     let code = finding::FOLLOWING_WAITS;
                     let found = stands_in_the_way(Severity::Warning, code, &error);
                     database.standing.set_waits_for(Some(found));
@@ -147,7 +157,11 @@ impl Migrations {
                 if let Some(findings) = reverser.drift_now_and_then().await? {
                     database.standing.set_drift(findings);
                 }
+                let began = clock::now_millis();
                 let carried = reverser.drain().await?;
+                if reverser.tells_time() {
+                    self.store.set_carried_until(name, began).await?;
+                }
                 Ok(if carried.changes == 0 { IDLE } else { BUSY })
             }
             None => Ok(ASLEEP),
@@ -175,6 +189,46 @@ impl Migrations {
         }
     }
 
+    /// Compares both engines from time to time, where the configuration asks for it. Like one that
+    /// somebody asked for, a comparison is an operation.
+    async fn validate_on_schedule(&self, database: &Database, operations: &Operations) {
+        let Some(every) = database.config.validate_every else { return };
+        let name = &database.config.name;
+        let mut ticks = interval(every.min(LOOK_AT_SCHEDULE));
+        let mut last: Option<Instant> = None;
+        loop {
+            ticks.tick().await;
+            // One that found a difference is not repeated at once either.
+            if last.is_some_and(|last| last.elapsed() < every) {
+                continue;
+            }
+            match self.is_due(database, every).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::debug!(database = name, %error, "whether a comparison is due is unknown");
+                    continue;
+                }
+            }
+            last = Some(Instant::now());
+            let request = ValidateRequest { database: name.clone(), ..ValidateRequest::default() };
+            if let Err(error) = operations.start(Request::Validate(request)).await {
+                tracing::warn!(database = name, %error, "the comparison could not be started");
+            }
+        }
+    }
+
+    async fn is_due(&self, database: &Database, every: Duration) -> Result<bool> {
+        let name = &database.config.name;
+        let own = database.standing.coordinator() == database.target().holder().name;
+        if !own || !carries(self.store.database(name).await?.phase) {
+            return Ok(false);
+        }
+        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+        let validated = self.store.validated_at(name).await?;
+        Ok(validated.is_none_or(|at| clock::now_millis().saturating_sub(at) >= every))
+    }
+
     async fn hold_leases(&self, database: &Database, operations: &Operations) {
         let mut ticks = interval(database.target().holder().lease / RENEWALS);
         loop {
@@ -187,6 +241,7 @@ impl Migrations {
 
     async fn hold_lease(&self, database: &Database, operations: &Operations) -> Result<()> {
         let (target, name) = (database.target(), &database.config.name);
+        forced::fence(database, &self.store).await?;
         match target.tenure(name).await? {
             Tenure::Nobody => {
                 database.standing.set_coordinator("");
@@ -260,7 +315,8 @@ impl Migrations {
         let lost = |known: Operation| {
             known.error.is_some_and(|error| error.reason == Reason::LeaseHeld.as_str())
         };
-        if control.active != Engine::Sqlite.word() || !known.is_none_or(lost) {
+        let given_up = control.phase == forced::GIVEN_UP;
+        if given_up || control.active != Engine::Sqlite.word() || !known.is_none_or(lost) {
             return Ok(());
         }
         self.adopt(database, operations, &control).await
@@ -338,15 +394,19 @@ fn passes(error: &Error) -> bool {
     cancelled || matches!(error.kind(), Kind::Unavailable | Kind::Exhausted)
 }
 
+async fn observe(database: &Database, carrier: Option<&Carrier>) {
+    if let Some(carrier) = carrier
+        && let Err(error) = carrier.observe().await
+    {
+        tracing::debug!(database = database.config.name, %error, "the lag is unknown");
+    }
+}
+
 /// Waits, and goes on telling how far the target is behind.
 async fn pause(database: &Database, carrier: Option<&Carrier>, wait: Duration) {
     let until = Instant::now() + wait;
     loop {
-        if let Some(carrier) = carrier
-            && let Err(error) = carrier.observe().await
-        {
-            tracing::debug!(database = database.config.name, %error, "the lag is unknown");
-        }
+        observe(database, carrier).await;
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || timeout(left.min(OBSERVE), database.wake.notified()).await.is_ok() {
             return;

@@ -10,6 +10,7 @@ use crate::{
     capture::{
         self, fence, guard, lock,
         mark::{self, Mark},
+        seal,
     },
     db::source::SourceFile,
     dialect::schema::SourceSchema,
@@ -120,9 +121,20 @@ pub(super) async fn finish(source: &SourceFile, id: &str, keep: KeepSource) -> R
             return Ok(());
         }
         let explain = |error| source.explain(error);
-        let Some(connection) = locked(&source, |mark| mark.migration == id)? else { return Ok(()) };
+        let connection = source.open()?;
+        // The server died behind the commit.
+        if seal::is_on(&connection).map_err(explain)? {
+            settle(&connection);
+            return Ok(());
+        }
+        if !lock_own(&connection, &source, |mark| mark.migration == id)? {
+            return Ok(());
+        }
         match keep {
-            KeepSource::Clean | KeepSource::Sealed => capture::remove(&connection),
+            KeepSource::Clean => capture::remove(&connection),
+            KeepSource::Sealed => {
+                capture::remove(&connection).and_then(|()| seal::put_on(&connection))
+            }
             KeepSource::Unspecified | KeepSource::Fenced => {
                 capture::remove_all_but_fence(&connection)
             }
@@ -131,18 +143,39 @@ pub(super) async fn finish(source: &SourceFile, id: &str, keep: KeepSource) -> R
         failpoint::hit("finish.before");
         lock::commit(&connection, &source, DEADLINE)?;
         failpoint::hit("finish.after");
+        if keep == KeepSource::Sealed {
+            settle(&connection);
+        }
         Ok(())
     })
     .await
 }
 
+/// Makes a sealed file complete by itself where that can be done; it is sealed all the same.
+fn settle(connection: &Connection) {
+    match seal::settle(connection, DEADLINE) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("a reader keeps the write-ahead log beside the sealed file"),
+        Err(error) => tracing::warn!(%error, "the write-ahead log stays beside the sealed file"),
+    }
+}
+
 /// A connection that holds the source's write lock, where its mark is as expected.
 fn locked(source: &SourceFile, own: impl Fn(&Mark) -> bool) -> Result<Option<Connection>> {
     let connection = source.open()?;
-    lock::begin(&connection, source, DEADLINE)?;
-    let mark = mark::read(&connection).map_err(|error| source.explain(error))?;
     // Dropped, it rolls back.
-    Ok(mark.is_some_and(|mark| own(&mark)).then_some(connection))
+    Ok(lock_own(&connection, source, own)?.then_some(connection))
+}
+
+/// Takes the write lock, and says whether the mark is as expected.
+fn lock_own(
+    connection: &Connection,
+    source: &SourceFile,
+    own: impl Fn(&Mark) -> bool,
+) -> Result<bool> {
+    lock::begin(connection, source, DEADLINE)?;
+    let mark = mark::read(connection).map_err(|error| source.explain(error))?;
+    Ok(mark.is_some_and(|mark| own(&mark)))
 }
 
 #[cfg(test)]
@@ -197,5 +230,20 @@ mod tests {
         leave(&file, "m", 2).await.unwrap();
         assert!(takes_writes(&file));
         assert_eq!(objects(&file), 0);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_sealed_already_is_finished() {
+        let (_directory, file, _) = fenced_by_two();
+        finish(&file, "other", KeepSource::Sealed).await.unwrap();
+        assert_eq!(fenced(&file, "m").await.unwrap(), Some(2));
+        for _ in 0..2 {
+            finish(&file, "m", KeepSource::Sealed).await.unwrap();
+            assert!(!takes_writes(&file));
+            assert_eq!(objects(&file), 0);
+        }
+        // Nor does anything else that may still look at it fail.
+        assert_eq!(marked(&file).await.unwrap(), None);
+        leave(&file, "m", 2).await.unwrap();
     }
 }

@@ -11,6 +11,7 @@ mod cut;
 mod cutover;
 mod finalize;
 mod following;
+mod forced;
 mod index;
 mod install;
 mod journal;

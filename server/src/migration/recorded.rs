@@ -41,6 +41,11 @@ impl Recorded {
         &self.plan
     }
 
+    /// The source's schema.
+    pub(super) fn schema(&self) -> &SourceSchema {
+        &self.schema
+    }
+
     /// The resume record of a coordinator that begins in `phase`.
     pub(super) fn journal(&self, phase: Phase) -> Journal {
         let mut journal = Journal::default();
@@ -155,6 +160,15 @@ pub(super) async fn reversible(database: &Database) -> Result<Recorded> {
         .hint("there is no way back once a migration is being finalized"));
     }
     Recorded::parse(&control)
+}
+
+/// The migration of a database that can be finalized, and whether that has begun.
+pub(super) async fn to_finalize(database: &Database) -> Result<(Recorded, bool)> {
+    let control = held_control(database).await?;
+    if control.active == "postgres" && control.phase == Phase::Finalizing.word() {
+        return Ok((Recorded::parse(&control)?, true));
+    }
+    Ok((reversible(database).await?, false))
 }
 
 /// The migration of a database, wherever it is.

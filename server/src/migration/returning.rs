@@ -94,7 +94,7 @@ impl Return<'_> {
         in_doubt || (error.kind() == Kind::Unavailable && !self.limit.is_over())
     }
 
-    async fn pause(&self, error: &Error) -> Result<()> {
+    pub(super) async fn pause(&self, error: &Error) -> Result<()> {
         tracing::warn!(%error, "the way back waits");
         tokio::select! {
             () = self.shutdown.cancelled() => Err(cancelled()),
@@ -144,6 +144,7 @@ impl Return<'_> {
     /// Carries the last changes back, while applications wait for the tables.
     async fn carry(&self, transaction: &Transaction<'_>) -> Result<u64> {
         let reverser = self.reverser;
+        reverser.log_uncaptured(transaction).await?;
         reverser.target.close(transaction, self.plan).await?;
         let at = reverser.source_at().await?;
         let mut taken = reverser.take(transaction, at, "0").await?;
@@ -154,17 +155,16 @@ impl Return<'_> {
         Ok(changes)
     }
 
-    /// Opens SQLite: it was decided.
+    /// Opens SQLite: it was decided, and there is only forward.
     async fn open(&self, epoch: u64) -> Result<()> {
         let record = DatabaseRecord { active: Engine::Sqlite, epoch, phase: Phase::Following };
-        loop {
-            match open(self.reverser).await {
-                Ok(()) => break,
-                Err(error) => self.pause(&error).await?,
-            }
+        while let Err(error) = open(self.reverser).await {
+            self.pause(&error).await?;
         }
         failpoint::hit("opened.before");
-        self.store.set_database(&self.reverser.name, record).await?;
+        while let Err(error) = self.store.set_database(&self.reverser.name, record).await {
+            self.pause(&error).await?;
+        }
         failpoint::hit("opened.after");
         self.database.lag.forget();
         self.database.wake.notify_one();

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::Connection;
 use switchback_proto::v1::{Finding, Plan};
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 use super::{build::Context, journal::Journal};
 use crate::{
@@ -22,7 +22,10 @@ use crate::{
         lag::Lag,
         postgres::failed,
         source::SourceFile,
-        target::{Returned, Target, advance_returned, given_values, returned, waiting},
+        target::{
+            Returned, Target, advance_returned, given_values, log_all, returned, uncaptured,
+            waiting,
+        },
     },
     dialect::{capture::keyed_schema, schema::SourceSchema},
     error::{Error, Reason, Result},
@@ -36,6 +39,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Between two looks at the target's schema.
 const DRIFT: Duration = Duration::from_secs(5);
+
+/// Between two records of the time until when everything is carried back.
+const TELL: Duration = Duration::from_secs(1);
 
 /// Nobody else changes what is in the log. A server that was stopped in the middle does not keep it.
 const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; \
@@ -77,6 +83,8 @@ pub(super) struct Reverser {
     plan: Plan,
     /// When the target's schema was last compared with the plan.
     looked: Mutex<Option<Instant>>,
+    /// When it was last recorded until when everything is carried back.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Reverser {
@@ -97,6 +105,7 @@ impl Reverser {
             carried: Mutex::default(),
             plan: plan.clone(),
             looked: Mutex::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -150,6 +159,55 @@ impl Reverser {
         Ok((changes, done))
     }
 
+    /// Whether it is time to record until when everything is carried back.
+    pub(super) fn tells_time(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|told| told.elapsed() >= TELL);
+        if due {
+            *told = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Puts capture back where somebody has switched it off.
+    async fn heal(&self) -> Result<()> {
+        let lost = {
+            let client = self.target.postgres().get().await?;
+            self.uncaptured(&*client).await?
+        };
+        for number in lost {
+            let table = &self.tables[number];
+            tracing::warn!(
+                database = self.name,
+                table = table.followed.plan.source,
+                "capture was switched off in PostgreSQL: the whole table is carried back"
+            );
+            let (key, guards) = (table.key(), table.guards());
+            self.target.recapture(&table.captured(&self.plan, &key, &guards)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tables whose changes are not all written down.
+    async fn uncaptured(&self, client: &impl GenericClient) -> Result<Vec<usize>> {
+        let parts: Vec<_> =
+            self.tables.iter().map(|table| (table, table.key(), table.guards())).collect();
+        let captured: Vec<_> = parts
+            .iter()
+            .map(|(table, key, guards)| table.captured(&self.plan, key, guards))
+            .collect();
+        uncaptured(client, &captured).await
+    }
+
+    /// Has tables carried back as a whole whose changes were not all written down. The transaction
+    /// holds them.
+    pub(super) async fn log_uncaptured(&self, transaction: &Transaction<'_>) -> Result<()> {
+        for number in self.uncaptured(transaction).await? {
+            log_all(transaction, &self.tables[number].captured(&self.plan, &[], &[])).await?;
+        }
+        Ok(())
+    }
+
     /// How the target's schema differs from the plan, by now.
     pub(super) async fn drift(&self) -> Result<Vec<Finding>> {
         let client = self.target.postgres().get().await?;
@@ -161,6 +219,10 @@ impl Reverser {
         let last = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| last.elapsed() < DRIFT) {
             return Ok(None);
+        }
+        // An application may hold the table; what is logged elsewhere does not wait for it.
+        if let Err(error) = self.heal().await {
+            tracing::warn!(database = self.name, %error, "capture could not be put back yet");
         }
         let findings = self.drift().await?;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt::{AGAIN, Limit},
     cutover::DEADLINE,
+    forced,
     phase::{Event, transition},
     recorded::{self, Recorded},
     returning::{Gone, IN_SYNC, Return},
@@ -42,7 +43,9 @@ pub(super) async fn run(
 ) -> Option<Outcome> {
     let _gate = database.gate.lock().await;
     let rollback = Rollback { database, store, run: &run, halt: &halt };
-    let done = if request.dry_run {
+    let done = if request.from_last_drain {
+        forced::go_back(database, store, request).await
+    } else if request.dry_run {
         rollback.forecast(request).await
     } else {
         rollback.roll_back(request).await
@@ -63,7 +66,7 @@ struct Rollback<'a> {
 
 impl Rollback<'_> {
     async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackReport> {
-        let recorded = self.find(request).await?;
+        let recorded = self.find().await?;
         let reverser = recorded.reverser(self.database)?;
         let findings = self.left_behind(&reverser, request).await?;
         let carried = if self.run.journal.is_empty() { self.settle(&reverser).await? } else { 0 };
@@ -74,7 +77,10 @@ impl Rollback<'_> {
         let way = Return { database, store, reverser: &reverser, plan, limit, shutdown };
         match way.go().await {
             Ok(Gone { pause_ms, epoch, changes }) => {
-                self.enter(Phase::RollingBack, Event::Returned).await?;
+                // Whatever the state directory lacks, it is so.
+                while let Err(error) = self.enter(Phase::RollingBack, Event::Returned).await {
+                    way.pause(&error).await?;
+                }
                 self.drop_foreign_keys().await;
                 Ok(RollbackReport {
                     write_pause_ms: pause_ms,
@@ -114,13 +120,7 @@ impl Rollback<'_> {
             .hint(format!("undo them, or leave them behind with --accept-left-behind {count}")))
     }
 
-    async fn find(&self, request: &RollbackRequest) -> Result<Recorded> {
-        if request.from_last_drain {
-            return Err(Error::new(
-                Reason::Unimplemented,
-                "going back without PostgreSQL is not in this version",
-            ));
-        }
+    async fn find(&self) -> Result<Recorded> {
         let mut began: Option<Instant> = None;
         loop {
             let found = if self.run.journal.is_empty() {
@@ -190,7 +190,7 @@ impl Rollback<'_> {
 
     /// Says whether a rollback would work now: it tries everything but the commits.
     async fn forecast(&self, request: &RollbackRequest) -> Result<RollbackReport> {
-        let recorded = self.find(request).await?;
+        let recorded = self.find().await?;
         let reverser = recorded.reverser(self.database)?;
         let mut forecast = CutoverForecast::default();
         let tried = async {

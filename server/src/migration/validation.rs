@@ -59,7 +59,13 @@ async fn compare(
             // Nothing is carried back meanwhile: both sides stand as the comparison sees them.
             let _gate = database.gate.lock().await;
             let recorded = recorded::reversible(database).await?;
-            let reverser = recorded.reverser(database)?;
+            let reverser = match recorded.reverser(database) {
+                // SQLite stays as it was at the switch.
+                Err(error) if error.reason() == Reason::ReturnRefused => {
+                    return compare.sides(recorded.plan(), recorded.schema(), None, None).await;
+                }
+                reverser => reverser?,
+            };
             let schema = Arc::clone(&reverser.schema);
             reverser
                 .standing_still(async |held| {

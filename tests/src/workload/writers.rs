@@ -142,6 +142,14 @@ impl Writers {
         self.until(None, &wanted).await;
     }
 
+    /// Waits until each writer has so many more transactions that an engine (`sqlite`, `postgres`)
+    /// has acknowledged than now.
+    pub async fn until_more_on(&mut self, engine: &str, more: usize) {
+        let now = self.acknowledged(Some(engine));
+        let wanted: Vec<usize> = now.iter().map(|count| count + more).collect();
+        self.until(Some(engine), &wanted).await;
+    }
+
     /// Waits until an engine (`sqlite`, `postgres`) has acknowledged so many transactions of each
     /// writer, from the beginning.
     pub async fn until_ok_on(&mut self, engine: &str, count: usize) {

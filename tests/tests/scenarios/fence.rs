@@ -62,8 +62,7 @@ async fn after_the_switch_sqlite_refuses_and_says_where_to_go() {
     assert_eq!(content(&rig.source), before);
     let status = rig.cli(&["status"]).await;
     assert_eq!(status.events[0]["phase"], "reversible");
-    // There is no way back in this version, and it does not say that there is.
-    assert_eq!(status.events[0]["rollback"], "unavailable");
+    assert_eq!(status.events[0]["rollback"], "available");
     rig.finish().await;
 }
 

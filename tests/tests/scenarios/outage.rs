@@ -12,8 +12,8 @@ use switchback_tests::{
 use crate::{
     round,
     writing::{
-        ROWS, WRITERS, assert_no_split, follow, following, make, on_postgres, on_sqlite, rig,
-        staying,
+        ROWS, WRITERS, assert_no_split, assert_same_rows, at_the_switch_back, follow, following,
+        in_step, make, on_postgres, on_sqlite, postgres_is_open, rig, staying,
     },
 };
 
@@ -102,4 +102,70 @@ async fn a_source_whose_record_is_gone_is_released() {
     rig.cli(&["abort"]).await.refused(5, "NOT_MIGRATED");
     rig.cli(&["migrate"]).await.expect(0);
     rig.finish().await;
+}
+
+/// Applications are on PostgreSQL, whose crashes they see; what it acknowledged comes back all the
+/// same.
+#[tokio::test]
+async fn a_crash_of_postgres_on_the_way_back_loses_nothing() {
+    let cluster = Cluster::start(Profile::Fast).expect("a cluster");
+    let (rig, mut writers) = beside(&cluster).await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    follow(&rig, &mut writers, &plan).await;
+    cluster.stop_immediate();
+    cluster.start_again();
+    writers.until_ok(5).await;
+    let mut run = rig.start(&["rollback", "--deadline", "30s"]);
+    run.find(|event| event["event"] == "phase" && event["phase"] == "rolling_back").await;
+    cluster.stop_immediate();
+    cluster.start_again();
+    run.finish().await.expect(0);
+    at_the_switch_back(&rig, &writers, 2).await;
+    assert_same_rows(&rig, &plan).await;
+    writers.move_to(Launch::on_file(&rig.source)).await;
+    writers.until_ok(5).await;
+    writers.stop().await;
+    on_sqlite(&rig, &writers).await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_never_comes_back_is_given_up_and_fenced_if_it_does() {
+    let cluster = Cluster::start(Profile::Fast).expect("a cluster");
+    let (rig, mut writers) = beside(&cluster).await;
+    let before = content::schema(&rig.source);
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    follow(&rig, &mut writers, &plan).await;
+    writers.stop().await;
+    in_step(&rig).await;
+    rig.cli(&["rollback", "--from-last-drain"]).await.refused(2, "INVALID_REQUEST");
+    cluster.stop_immediate();
+
+    let told = rig.cli(&["rollback", "--from-last-drain"]).await;
+    told.refused(5, "ROLLBACK_LOSES");
+    assert!(told.message().contains("acknowledged after 20"), "{told:?}");
+    assert_eq!(rig.cli(&["status"]).await.events[0]["active_engine"], "postgres");
+    let run = rig.cli(&["rollback", "--from-last-drain", "--accept-loss"]).await;
+    run.expect(0);
+    assert_eq!(run.report()["findings"][0]["code"], "writes_missing");
+    let now = rig.cli(&["status"]).await.events[0].clone();
+    assert_eq!((&now["active_engine"], &now["epoch"]), (&"sqlite".into(), &2.into()));
+    assert_eq!(content::schema(&rig.source), before, "nothing of ours is left");
+    on_sqlite(&rig, &writers).await;
+    writers.move_to(Launch::on_file(&rig.source)).await;
+    writers.until_ok(5).await;
+
+    // It is back after all, and must not take writes.
+    cluster.start_again();
+    let mut watch = rig.start(&["status", "--watch"]);
+    watch.find(|status| status["findings"][0]["code"] == "given_up_is_back").await;
+    assert!(!postgres_is_open(&rig.database).await);
+    rig.cli(&["migrate"]).await.refused(5, "TARGET_IN_USE");
+    rig.cli(&["abort"]).await.expect(0);
+    rig.cli(&["migrate"]).await.expect(0);
+    writers.move_to(Launch::Direct { url: rig.database.url.clone() }).await;
+    writers.until_ok(5).await;
+    writers.stop().await;
+    on_postgres(&rig, &writers).await;
 }

@@ -1,17 +1,20 @@
 //! The way back: what was written on PostgreSQL is in SQLite, and the pair goes forward again.
 
+use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
 use switchback_tests::{
+    DEADLINE,
     content::{self, refusal},
     rig::Rig,
     workload::{Launch, Writers, oracle},
 };
+use tokio::process::Command;
 
 use crate::{
     round,
     writing::{
-        WRITERS, assert_same_rows, at_the_switch_back, in_step, load, on_postgres, on_sqlite,
-        postgres_is_open, rig, sqlite_is_open,
+        WRITERS, assert_same_rows, at_the_switch_back, following, in_step, load, on_postgres,
+        on_sqlite, postgres_is_open, rig, sqlite_is_open,
     },
 };
 
@@ -109,17 +112,17 @@ async fn writers_go_there_and_back_again() {
     writers.until_ok_on("sqlite", 10).await;
     rig.cli(&["migrate"]).await.expect(0);
     for round in 1..=3_usize {
-        writers.until_ok_on("postgres", 20 * round).await;
+        writers.until_more_on("postgres", 10).await;
         let run = rig.cli(&["rollback"]).await;
         run.expect(0);
         eprintln!("back: {} ms", run.report()["write_pause_ms"]);
         at_the_switch_back(&rig, &writers, 2 * round).await;
-        writers.until_ok_on("sqlite", 10 + 20 * round).await;
+        writers.until_more_on("sqlite", 10).await;
         let run = rig.cli(&["cutover"]).await;
         run.expect(0);
         eprintln!("forth: {} ms", run.report()["write_pause_ms"]);
     }
-    writers.until_ok_on("postgres", 80).await;
+    writers.until_more_on("postgres", 10).await;
     writers.stop().await;
     on_postgres(&rig, &writers).await;
     in_step(&rig).await;
@@ -144,6 +147,7 @@ async fn what_sqlite_has_no_place_for_is_told_and_not_left_behind_in_silence() {
     assert_eq!(told["findings"][0]["code"], "target_schema_changed");
     rig.cli(&["rollback"]).await.refused(5, "RETURN_REFUSED");
     let dry = rig.cli(&["rollback", "--dry-run"]).await;
+    dry.expect(5);
     assert_eq!(dry.report()["forecast"]["go"], false, "{dry:?}");
     target.batch_execute("INSERT INTO prefs VALUES ('p', 'q', 'r', 'kept here')").await.unwrap();
     let run = rig.cli(&["rollback", "--accept-left-behind", "2"]).await;
@@ -198,18 +202,26 @@ async fn an_open_transaction_lets_the_way_back_pass_its_deadline() {
 /// What was there before the migration, and nothing else.
 #[tokio::test]
 async fn finalize_leaves_each_side_as_it_is_asked_to() {
-    for (keep, takes_writes) in [("clean", true), ("fenced", false)] {
-        let rig = Rig::of_sql(KINDS).await;
+    let mut contents = Vec::new();
+    for (keep, mode) in
+        [("clean", "delete"), ("fenced", "delete"), ("sealed", "delete"), ("sealed", "wal")]
+    {
+        let rig = Rig::of_sql(&format!("PRAGMA journal_mode = {mode}; {KINDS}")).await;
         let before = content::schema(&rig.source);
+        let application = rig.source();
         rig.cli(&["migrate"]).await.expect(0);
         let target = rig.target().await;
         target.batch_execute(WRITTEN).await.expect("PostgreSQL takes writes");
         rig.cli(&["finalize", "--keep-source", keep]).await.expect(0);
         let now = status(&rig).await;
         assert_eq!((&now["phase"], &now["rollback"]), (&"finalized".into(), &"none".into()));
-        assert_eq!(sqlite_is_writable(&rig), takes_writes, "{keep}");
-        if takes_writes {
+        if keep != "fenced" {
             assert_eq!(content::schema(&rig.source), before);
+            contents.push(content::content(&rig.source));
+        }
+        assert_eq!(sqlite_is_writable(&rig), keep == "clean", "{keep}");
+        if keep == "sealed" {
+            assert_sealed(&rig, &application).await;
         }
         let ours = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'switchback%'";
         assert_eq!(target.query_one(ours, &[]).await.unwrap().get::<_, i64>(0), 0);
@@ -224,8 +236,60 @@ async fn finalize_leaves_each_side_as_it_is_asked_to() {
             .unwrap();
         assert_eq!(carried, 1, "what was written before is in SQLite");
         rig.cli(&["rollback"]).await.refused(5, "NOT_REVERSIBLE");
+        drop(application);
         rig.finish().await;
     }
+    assert!(contents.windows(2).all(|pair| pair[0] == pair[1]), "sealed holds what clean holds");
+}
+
+/// Nobody can write: not who had it open all the time, and not another program.
+async fn assert_sealed(rig: &Rig, application: &Connection) {
+    let refused = application.execute_batch("DELETE FROM prefs").expect_err("it is sealed");
+    assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+    let count = "SELECT count(*) FROM keyless";
+    let rows: i64 = application.query_row(count, [], |row| row.get(0)).expect("it is read");
+    let program = "import sqlite3, sys\n\
+                   c = sqlite3.connect(sys.argv[1])\n\
+                   print(c.execute('SELECT count(*) FROM keyless').fetchone()[0])\n\
+                   try: c.execute('DELETE FROM keyless')\n\
+                   except sqlite3.OperationalError as e: print(e)";
+    let python = Command::new("python3").args(["-c", program]).arg(&rig.source).output().await;
+    let said = String::from_utf8(python.expect("python3").stdout).expect("text");
+    assert_eq!(said, format!("{rows}\nattempt to write a readonly database\n"));
+}
+
+/// It is fenced before the commit and sealed behind it, and the operation goes on.
+#[tokio::test]
+async fn a_death_while_the_source_is_sealed_leaves_it_shut() {
+    let mut rig = Rig::of_sql(&format!("PRAGMA journal_mode = wal; {KINDS}")).await;
+    let before = content::schema(&rig.source);
+    rig.cli(&["migrate"]).await.expect(0);
+    rig.server.kill9().await;
+    rig.server.set("SWITCHBACK_FAILPOINT", "finish.before");
+    rig.server.launch().await;
+    let mut run = rig.start(&["finalize", "--keep-source", "sealed", "--force"]);
+    let started = run.find(|event| event["event"] == "started").await;
+    rig.server.ended().await;
+    assert!(refused(&rig).contains("this database has moved to PostgreSQL"));
+    rig.server.set("SWITCHBACK_FAILPOINT", "finish.after");
+    rig.server.launch_to_end().await;
+    assert!(refused(&rig).contains("attempt to write a readonly database"));
+    rig.server.set("SWITCHBACK_FAILPOINT", "");
+    rig.server.launch().await;
+    let id = started["operation_id"].as_str().expect("an id");
+    rig.cli(&["operations", "watch", id]).await.expect(0);
+    assert_eq!(content::schema(&rig.source), before);
+    // A server that finds it so is content with it.
+    rig.server.kill9().await;
+    rig.server.launch().await;
+    let now = status(&rig).await;
+    assert_eq!(now["phase"], "finalized");
+    assert_eq!(now["engines"]["sqlite"]["state"], "up", "{now}");
+    rig.finish().await;
+}
+
+fn refused(rig: &Rig) -> String {
+    refusal(&rig.source, "INSERT INTO keyless VALUES ('probe', 0)").expect("it is refused")
 }
 
 #[tokio::test]
@@ -267,6 +331,75 @@ async fn a_value_that_sqlite_would_change_is_refused_when_it_is_written() {
     let at: String = rig.source().query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(at, "2025-06-07 08:09:10.500000");
     rig.cli(&["cutover"]).await.expect(0);
+    assert_same_rows(&rig, &plan).await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_pair_is_compared_on_schedule_in_either_direction() {
+    let mut rig = Rig::of_sql(KINDS).await;
+    rig.server.kill9().await;
+    rig.server.set("SWITCHBACK_VALIDATE_EVERY", "1");
+    rig.server.launch().await;
+    let migrate = following(&rig).await;
+    for direction in ["following", "reversible"] {
+        let known = status(&rig).await["validated_at"].clone();
+        assert!(known.is_string(), "{known}");
+        let mut watch = rig.start(&["status", "--watch"]);
+        watch.find(|status| status["phase"] == direction && status["validated_at"] != known).await;
+        if direction == "following" {
+            rig.cli(&["cutover"]).await.expect(0);
+        }
+    }
+    migrate.finish().await.expect(0);
+    rig.finish().await;
+}
+
+/// Whatever somebody does to the triggers: what was written comes back, and PostgreSQL is closed.
+#[tokio::test]
+async fn triggers_that_were_dropped_or_switched_off_lose_nothing() {
+    let rig = Rig::of_sql(KINDS).await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let target = rig.target().await;
+    target
+        .batch_execute(
+            "ALTER TABLE prefs DISABLE TRIGGER USER;
+             INSERT INTO prefs VALUES ('un', 'seen', 'a');
+             DELETE FROM prefs WHERE name = 'm';
+             DROP TRIGGER switchback_capture ON keyless;
+             INSERT INTO keyless VALUES ('unseen', 9);",
+        )
+        .await
+        .expect("the owner may");
+    // Found by itself.
+    let sql = "SELECT count(*) FROM pg_trigger WHERE tgname = 'switchback_capture' \
+               AND tgenabled = 'A' AND tgrelid IN ('prefs'::regclass, 'keyless'::regclass)";
+    let began = std::time::Instant::now();
+    while target.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) < 2 {
+        assert!(began.elapsed() < DEADLINE, "{}", rig.server.logs());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    in_step(&rig).await;
+    assert_same_rows(&rig, &plan).await;
+    // Found by the rollback.
+    target
+        .batch_execute(
+            "ALTER TABLE prefs DISABLE TRIGGER USER;
+             INSERT INTO prefs VALUES ('at', 'last', 'b');
+             DROP TRIGGER switchback_fence ON parents;",
+        )
+        .await
+        .expect("the owner may");
+    rig.cli(&["rollback"]).await.expect(0);
+    assert_same_rows(&rig, &plan).await;
+    for table in ["parents", "prefs", "keyless"] {
+        let refused = target.batch_execute(&format!("DELETE FROM {table}")).await;
+        assert!(refused.is_err(), "{table} is open");
+    }
+    rig.cli(&["cutover"]).await.expect(0);
+    target.batch_execute("INSERT INTO prefs VALUES ('and', 'on', 'c')").await.expect("it is open");
+    in_step(&rig).await;
     assert_same_rows(&rig, &plan).await;
     rig.finish().await;
 }

@@ -95,8 +95,6 @@ async fn what_comes_later_is_unimplemented() {
     let rig = rig().await;
     let mut databases = rig.server.databases();
     let statuses = [
-        databases.rollback(RollbackRequest::default()).await.map(|_| ()),
-        databases.finalize(FinalizeRequest::default()).await.map(|_| ()),
         databases.backup(BackupRequest::default()).await.map(|_| ()),
         databases.list_backups(ListBackupsRequest::default()).await.map(|_| ()),
     ];
@@ -117,7 +115,16 @@ async fn a_cutover_and_an_abort_are_checked_first() {
     let database = "default".to_owned();
     let late = CutoverRequest { database, deadline_ms: 600_001, ..Default::default() };
     let other = AbortRequest { database: "other".to_owned(), ..Default::default() };
+    let back = RollbackRequest {
+        database: "default".to_owned(),
+        deadline_ms: 600_001,
+        ..Default::default()
+    };
+    let ended =
+        FinalizeRequest { database: "default".to_owned(), keep_source: 99, ..Default::default() };
     for (status, code, reason) in [
+        (databases.rollback(back).await.map(drop), Code::InvalidArgument, "INVALID_REQUEST"),
+        (databases.finalize(ended).await.map(drop), Code::InvalidArgument, "INVALID_REQUEST"),
         (databases.cutover(late).await.map(drop), Code::InvalidArgument, "INVALID_REQUEST"),
         (databases.abort(other).await.map(drop), Code::NotFound, "UNKNOWN_DATABASE"),
     ] {

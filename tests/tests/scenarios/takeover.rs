@@ -11,8 +11,8 @@ use crate::{
     round,
     standstill::{self, hold},
     writing::{
-        Looks, ROWS, WRITERS, assert_no_split, follow, following, make, on_postgres, on_sqlite,
-        postgres_is_open, sqlite_is_open, staying,
+        Looks, ROWS, WRITERS, assert_no_split, assert_same_rows, at_the_switch_back, follow,
+        following, make, on_postgres, on_sqlite, postgres_is_open, sqlite_is_open, staying,
     },
 };
 
@@ -243,4 +243,36 @@ async fn content(rig: &Rig) -> Vec<String> {
                ORDER BY 1";
     let rows = client.query(sql, &[]).await.expect("PostgreSQL is read");
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn the_second_server_goes_on_with_the_way_back() {
+    let mut two = Two::start(0).await;
+    let plan = round::planned(&two.rig, &[]).await;
+    two.rig.cli(&["migrate"]).await.expect(0);
+    follow(&two.rig, &mut two.writers, &plan).await;
+    two.second_shows(|status| status["active_engine"] == "postgres").await;
+    two.on_second(&["rollback"]).await.refused(5, "LEASE_HELD");
+    // Paused in the middle of whatever it does; it wakes up when everything is over.
+    two.pause_first().await;
+    two.taken_over().await;
+    two.writers.until_ok(5).await;
+    two.on_second(&["rollback", "--deadline", "20s"]).await.expect(0);
+    at_the_switch_back(&two.rig, &two.writers, 2).await;
+    signal(two.rig.server.pid(), "CONT");
+    let mut watch = two.rig.start(&["status", "--watch"]);
+    watch.find(|status| status["active_engine"] == "sqlite").await;
+    drop(watch);
+    assert_same_rows(&two.rig, &plan).await;
+    assert!(sqlite_is_open(&two.rig.source) && !postgres_is_open(&two.rig.database).await);
+    let Two { rig, second, mut writers } = two;
+    writers.move_to(Launch::on_file(&rig.source)).await;
+    writers.until_ok(5).await;
+    cli::run(&second.endpoint(), &["cutover", "--deadline", "20s"]).await.expect(0);
+    writers.stop().await;
+    on_sqlite(&rig, &writers).await;
+    on_postgres(&rig, &writers).await;
+    assert_same_rows(&rig, &plan).await;
+    drop(second);
+    rig.finish().await;
 }

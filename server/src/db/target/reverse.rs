@@ -8,12 +8,15 @@ use std::{
 use switchback_proto::v1::Plan;
 use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 
-use super::{Made, Step, Target, switch::limit_statements};
+use super::{
+    Made, Step, Target,
+    switch::{fence, limit_statements},
+};
 use crate::{
     db::postgres::failed,
     dialect::{
         ident::{qualified, quote},
-        reverse::{self, CAPTURE, Captured, TRIGGERS},
+        reverse::{self, CAPTURE, Captured, FENCE, TRIGGERS},
     },
     error::{Error, Reason, Result},
 };
@@ -35,9 +38,6 @@ pub(crate) struct Returned {
     pub(crate) at: SystemTime,
 }
 
-/// Names of the triggers of ours on each table of a schema.
-type Triggers = HashMap<String, Vec<String>>;
-
 impl Target {
     /// Puts reverse capture on a table, switched off, as the step `id`.
     pub(crate) async fn capture(&self, captured: Captured<'_>, id: &str) -> Result<()> {
@@ -46,7 +46,9 @@ impl Target {
             Made::Capture { schema: captured.schema, table: captured.table, number: &number };
         let mut client = self.postgres().get().await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        transaction.batch_execute(&captured.create().join("; ")).await.map_err(failed)?;
+        for part in captured.create() {
+            transaction.batch_execute(&part.sql).await.map_err(failed)?;
+        }
         self.record(&transaction, captured.database, Step { id, made }).await?;
         transaction.commit().await.map_err(failed)
     }
@@ -85,14 +87,57 @@ impl Target {
         Err(self.refused(&*client, database, migration).await)
     }
 
+    /// Changes that are not carried back.
+    pub(crate) async fn waiting(&self, database: &str) -> Result<u64> {
+        let client = self.postgres().get().await?;
+        waiting(&*client, database, "0").await
+    }
+
     /// Refuses applications in every table and writes nothing down any more.
     pub(crate) async fn close(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+        fence_all(transaction, plan).await?;
         set_triggers(transaction, plan, reverse::close).await
     }
 
     /// Lets applications into every table and writes down what they change.
     pub(super) async fn open(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
-        set_triggers(transaction, plan, reverse::open).await
+        set_triggers(transaction, plan, reverse::open).await?;
+        let sql = "SELECT relation FROM switchback.steps WHERE database = $1 AND kind = 'capture'";
+        let made = transaction.query(sql, &[&plan.database]).await.map_err(failed)?;
+        let triggers = triggers(transaction, &plan.target_schema).await?;
+        for table in made.iter().map(|row| row.get::<_, &str>(0)) {
+            let own = triggers.get(table).map(Vec::as_slice).unwrap_or_default();
+            if !own.iter().any(|trigger| trigger.name == CAPTURE) {
+                return Err(lost(table));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts reverse capture back on a table that has lost it. What it missed is unknown, so that
+    /// all rows are to be carried back.
+    pub(crate) async fn recapture(&self, table: &Captured<'_>) -> Result<()> {
+        let mut client = self.postgres().get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let full = qualified(table.schema, table.table);
+        let lock =
+            format!("SET LOCAL lock_timeout = '1s'; LOCK TABLE {full} IN SHARE ROW EXCLUSIVE MODE");
+        transaction.batch_execute(&lock).await.map_err(failed)?;
+        self.require(&transaction, table.database).await?;
+        let known = triggers(&transaction, table.schema).await?;
+        let own = known.get(table.table).map(Vec::as_slice).unwrap_or_default();
+        let is_there = |name: &String| own.iter().any(|trigger| trigger.name == *name);
+        let mut names = Vec::new();
+        for part in table.create() {
+            if part.trigger.as_ref().is_none_or(|name| !is_there(name)) {
+                transaction.batch_execute(&part.sql).await.map_err(failed)?;
+            }
+            names.extend(part.trigger);
+        }
+        let on = reverse::open(table.schema, table.table, &names);
+        transaction.batch_execute(&on).await.map_err(failed)?;
+        log_all(&transaction, table).await?;
+        transaction.commit().await.map_err(failed)
     }
 }
 
@@ -103,42 +148,81 @@ async fn set_triggers(
 ) -> Result<()> {
     let schema = &plan.target_schema;
     let triggers = triggers(transaction, schema).await?;
-    // Where none has any, there is no way back.
-    let captured = plan
-        .tables
-        .iter()
-        .any(|table| triggers.get(&table.target).is_some_and(|own| own.iter().any(is_capture)));
     let mut statements = Vec::new();
     for table in &plan.tables {
         let own = triggers.get(&table.target).map(Vec::as_slice).unwrap_or_default();
-        if captured && !own.iter().any(is_capture) {
-            return Err(uncaptured(&table.target));
+        let names: Vec<String> = own.iter().map(|trigger| trigger.name.clone()).collect();
+        if !names.is_empty() {
+            statements.push(sql(schema, &table.target, &names));
         }
-        statements.push(sql(schema, &table.target, own));
     }
     transaction.batch_execute(&statements.join("; ")).await.map_err(failed)
 }
 
-pub(super) async fn triggers(client: &impl GenericClient, schema: &str) -> Result<Triggers> {
-    let sql = "SELECT c.relname, array_agg(t.tgname::text ORDER BY t.tgname) \
+/// Puts the fence back on tables that have lost it.
+async fn fence_all(transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+    let schema = &plan.target_schema;
+    let triggers = triggers(transaction, schema).await?;
+    for table in &plan.tables {
+        let own = triggers.get(&table.target).map(Vec::as_slice).unwrap_or_default();
+        if !own.iter().any(|trigger| trigger.name == FENCE) {
+            fence(transaction, schema, &table.target).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A trigger of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trigger {
+    pub(super) name: String,
+    /// It fires whatever the session says.
+    on: bool,
+}
+
+/// The triggers of ours on each table of a schema.
+pub(super) async fn triggers(
+    client: &impl GenericClient,
+    schema: &str,
+) -> Result<HashMap<String, Vec<Trigger>>> {
+    let sql = "SELECT c.relname::text, t.tgname::text, t.tgenabled = 'A' \
                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND NOT t.tgisinternal AND starts_with(t.tgname, $2) \
-               GROUP BY 1";
-    let rows = client.query(sql, &[&schema, &TRIGGERS]).await.map_err(failed)?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+               ORDER BY 1, 2";
+    let mut triggers: HashMap<String, Vec<Trigger>> = HashMap::new();
+    for row in client.query(sql, &[&schema, &TRIGGERS]).await.map_err(failed)? {
+        let trigger = Trigger { name: row.get(1), on: row.get(2) };
+        triggers.entry(row.get(0)).or_default().push(trigger);
+    }
+    Ok(triggers)
 }
 
-fn is_capture(name: &String) -> bool {
-    name == CAPTURE
+/// Numbers of the tables, among these, whose changes are not all written down: somebody has dropped
+/// a trigger of ours or switched it off.
+pub(crate) async fn uncaptured(
+    client: &impl GenericClient,
+    tables: &[Captured<'_>],
+) -> Result<Vec<usize>> {
+    let Some(first) = tables.first() else { return Ok(Vec::new()) };
+    let triggers = triggers(client, first.schema).await?;
+    let is_on = |table: &str, name: &String| {
+        let own = triggers.get(table).map(Vec::as_slice).unwrap_or_default();
+        own.iter().any(|trigger| trigger.name == *name && trigger.on)
+    };
+    let lost = tables.iter().enumerate().filter(|(_, table)| {
+        let parts = table.create();
+        parts.iter().filter_map(|part| part.trigger.as_ref()).any(|name| !is_on(table.table, name))
+    });
+    Ok(lost.map(|(number, _)| number).collect())
 }
 
-fn uncaptured(table: &str) -> Error {
-    Error::new(Reason::TargetFailed, format!("the table {table} has lost its triggers of ours"))
-        .hint(
-            "somebody dropped them, or the table, so that its changes are unknown: abort, and \
-             migrate again",
-        )
+/// Writes down that all rows of a table are to be carried back.
+pub(crate) async fn log_all(client: &impl GenericClient, table: &Captured<'_>) -> Result<()> {
+    let sql = "INSERT INTO switchback.change_log (database, tab, key) VALUES ($1, $2, NULL)";
+    let number = i32::try_from(table.number).unwrap_or_default();
+    client.execute(sql, &[&table.database, &number]).await.map_err(failed)?;
+    Ok(())
 }
 
 /// How far the source is; `None` where PostgreSQL was never active.
@@ -253,4 +337,9 @@ impl Target {
         transaction.execute(sql, &[&database]).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }
+}
+
+fn lost(table: &str) -> Error {
+    Error::new(Reason::TargetFailed, format!("the table {table} has lost its triggers of ours"))
+        .hint("somebody dropped them: `switchback abort`, then migrate again")
 }

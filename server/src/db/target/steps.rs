@@ -321,7 +321,7 @@ pub(super) async fn drop_capture(
     let own = triggers(transaction, schema).await?;
     let own = own.get(table).map(Vec::as_slice).unwrap_or_default();
     let full = qualified(schema, table);
-    for name in own.iter().filter(|name| *name != FENCE) {
+    for name in own.iter().map(|trigger| &trigger.name).filter(|name| *name != FENCE) {
         let sql = format!("DROP TRIGGER IF EXISTS {} ON {full}", quote(name));
         transaction.batch_execute(&sql).await.map_err(failed)?;
     }

@@ -1,0 +1,136 @@
+//! Going back without PostgreSQL, which is gone: SQLite holds what was carried back until then.
+
+use std::time::Duration;
+
+use switchback_proto::v1::{Engine, Finding, Phase, RollbackReport, RollbackRequest, Severity};
+use tokio::time::timeout;
+
+use super::{attempt::Limit, cutover::DEADLINE, marked, recorded::Recorded};
+use crate::{
+    clock,
+    db::{
+        Database,
+        control::{ControlStore, DatabaseRecord},
+        postgres::failed,
+    },
+    dialect::finding::{self, Place, finding},
+    error::{Error, Kind, Reason, Result},
+    failpoint,
+};
+
+/// How long PostgreSQL is given to show that it is there.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Makes SQLite the active engine as it is, where PostgreSQL does not answer.
+pub(super) async fn go_back(
+    database: &Database,
+    store: &ControlStore,
+    request: &RollbackRequest,
+) -> Result<RollbackReport> {
+    let name = &database.config.name;
+    let record = store.database(name).await?;
+    if record.active != Engine::Postgres || record.phase == Phase::Finalized {
+        return Err(Error::new(
+            Reason::NotReversible,
+            format!("{name} has no PostgreSQL that something was carried back from"),
+        )
+        .hint("`switchback status` shows where the database is"));
+    }
+    refuse_reachable(database).await?;
+    let mark = marked::marked(&database.source).await?;
+    let Some(migration) = mark.filter(|mark| mark.fenced.is_some()).map(|mark| mark.migration)
+    else {
+        return Err(Error::new(
+            Reason::NotReversible,
+            "the SQLite file is not the one that changes were carried back to",
+        )
+        .hint("put that file back under its path"));
+    };
+    let missing =
+        missing(store.carried_until(name).await?, database.lag.seen().map(|lag| lag.changes));
+    if !request.accept_loss {
+        return Err(Error::new(Reason::RollbackLoses, missing.message)
+            .hint("bring PostgreSQL back, or accept it: --from-last-drain --accept-loss"));
+    }
+    // Persisted first: should PostgreSQL come back, it is fenced before anything else.
+    store.give_up(name, &migration).await?;
+    failpoint::hit("forced.before");
+    marked::leave(&database.source, &migration, i64::MAX).await?;
+    failpoint::hit("forced.after");
+    let epoch = record.epoch + 1;
+    let record = DatabaseRecord { active: Engine::Sqlite, epoch, phase: Phase::Idle };
+    store.set_database(name, record).await?;
+    database.lag.forget();
+    tracing::warn!(database = name, migration, "SQLite is active again without PostgreSQL");
+    Ok(RollbackReport { epoch, findings: vec![missing], ..RollbackReport::default() })
+}
+
+/// What PostgreSQL still says must not be given up.
+async fn refuse_reachable(database: &Database) -> Result<()> {
+    match timeout(ANSWER, database.postgres.version()).await {
+        Err(_) => Ok(()),
+        Ok(Err(error)) if error.kind() == Kind::Unavailable => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) => Err(Error::new(
+            Reason::InvalidRequest,
+            "PostgreSQL answers: nothing has to be given up",
+        )
+        .hint("go back with everything that it holds: `switchback rollback`")),
+    }
+}
+
+/// Which writes may be missing.
+fn missing(until: Option<i64>, seen: Option<u64>) -> Finding {
+    let since = match until {
+        Some(millis) => format!("after {}", clock::from_millis(millis)),
+        None => "since the cutover, at a time that is not known".to_owned(),
+    };
+    let seen = match seen {
+        None => "how many is not known".to_owned(),
+        Some(count) => format!("{count} were seen waiting when it last answered"),
+    };
+    let message = format!("changes that PostgreSQL acknowledged {since} are not in SQLite; {seen}");
+    let hint = "should PostgreSQL come back, it is fenced and its tables are kept";
+    finding(Severity::Warning, finding::WRITES_MISSING, Place::database(), message, hint)
+}
+
+/// Fences a PostgreSQL that was given up and is back: SQLite is active. What it holds stays.
+pub(super) async fn fence(database: &Database, store: &ControlStore) -> Result<()> {
+    let name = &database.config.name;
+    let Some(given_up) = store.given_up(name).await? else { return Ok(()) };
+    let target = database.target();
+    let control = target.read_control(name).await?.filter(|c| c.migration == given_up);
+    let Some(control) = control else {
+        // It came back empty, or somebody has removed what was there.
+        database.standing.set_given_up(None);
+        return store.take_back(name).await;
+    };
+    if control.active == "postgres" {
+        let recorded = Recorded::parse(&control)?;
+        let mut client = target.postgres().get().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let limit = Limit { began: std::time::Instant::now(), deadline: DEADLINE };
+        let whose = (recorded.plan(), recorded.migration.as_str());
+        target.prepare_return(&transaction, whose, limit.left(), true).await?;
+        target.close(&transaction, recorded.plan()).await?;
+        transaction.commit().await.map_err(failed)?;
+        target.set_phase(name, &given_up, GIVEN_UP).await?;
+        tracing::warn!(database = name, "PostgreSQL, which was given up, is back and was fenced");
+    }
+    let waiting = target.waiting(name).await?;
+    database.standing.set_given_up(Some(finding(
+        Severity::Warning,
+        finding::GIVEN_UP_IS_BACK,
+        Place::database(),
+        format!(
+            "PostgreSQL is back after SQLite went on without it: it takes no writes, and {waiting} \
+             changes in its tables are not in SQLite"
+        ),
+        "switchback.change_log names their keys; bring them over by hand, then `switchback abort` \
+         removes its tables",
+    )));
+    Ok(())
+}
+
+/// Phase that the record of a migration shows whose PostgreSQL was given up.
+pub(super) const GIVEN_UP: &str = "given_up";
