@@ -41,5 +41,7 @@ CREATE TABLE switchback.returned (
     source_version bigint NOT NULL,
     -- Changes carried back since the last switch, and when the last ones were.
     changes bigint NOT NULL DEFAULT 0,
-    carried_at timestamp with time zone NOT NULL DEFAULT now()
+    carried_at timestamp with time zone NOT NULL DEFAULT now(),
+    -- Object of table and hash of its columns: DDL changes rows and fires no trigger.
+    shapes jsonb NOT NULL
 );

@@ -129,8 +129,8 @@ Examples:
     Rollback(RollbackArgs),
     /// End reverse replication and remove what was installed: there is no way back then
     #[command(after_help = "\
-Refused while changes wait to be carried back, or while the last comparison that found both engines
-equal is older than a day: `switchback validate` makes a new one, `--force` does without.
+What waits is carried back first. Refused while the last comparison that found both engines equal is
+older than a day: `switchback validate` makes a new one, `--force` does without.
 
   --keep-source fenced   the SQLite file stays as it is and refuses writes (the default)
   --keep-source sealed   every program finds it read-only, whatever it does

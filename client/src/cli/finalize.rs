@@ -15,7 +15,7 @@ pub(crate) struct FinalizeArgs {
     /// How the SQLite file is left
     #[arg(long, value_enum, default_value = "fenced", value_name = "HOW")]
     keep_source: Keep,
-    /// Finalize although the last comparison is old or changes wait to be carried back
+    /// Finalize although the last comparison is old, and without carrying back what waits
     #[arg(long)]
     force: bool,
 }

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     clock,
     config::{Config, DatabaseConfig},
+    dialect::finding::FOLLOWING_WAITS,
     error::{Error, Reason, Result},
 };
 
@@ -168,11 +169,14 @@ impl DatabaseSet {
         let known = self.store.database(name).await?;
         let active = Engine::from_word(&recorded.active).unwrap_or(known.active);
         let epoch = u64::try_from(recorded.epoch).unwrap_or_default();
+        let finalized = recorded.phase == Phase::Finalized.word();
         // This server's own record may be a step ahead of what was just read.
-        if active == known.active || epoch <= known.epoch {
+        let switched = active != known.active && epoch > known.epoch;
+        if !switched && (!finalized || known.phase == Phase::Finalized) {
             return Ok(());
         }
         let phase = match active {
+            Engine::Postgres if finalized => Phase::Finalized,
             Engine::Postgres => Phase::Reversible,
             _ => Phase::Following,
         };
@@ -277,7 +281,10 @@ fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> 
 
 /// Whether what is written on PostgreSQL flows back.
 fn rollback(record: &DatabaseRecord, findings: &[Finding]) -> RollbackState {
-    let stopped = findings.iter().any(|finding| finding.severity() == Severity::Blocker);
+    // What an engine lacks comes back; until then it is no different.
+    let stopped = findings
+        .iter()
+        .any(|finding| finding.severity() == Severity::Blocker || finding.code == FOLLOWING_WAITS);
     match (record.active, record.phase) {
         (Engine::Postgres, Phase::Finalizing | Phase::Finalized) => RollbackState::None,
         (Engine::Postgres, Phase::Reversible | Phase::RollingBack) if !stopped => {

@@ -22,8 +22,8 @@ pub use lease::{Holder, Tenure};
 pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
 pub(crate) use reverse::{
-    Returned, TAKE, advance_returned, begin_returning, given_values, log_all, returned, uncaptured,
-    waiting,
+    Returned, TAKE, advance_returned, begin_returning, given_values, log_all, reshaped, returned,
+    shapes, uncaptured, waiting,
 };
 pub use steps::{Made, Step};
 pub(crate) use switch::{Attempt, fence, gone};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use switchback_proto::v1::{CutoverReport, Finding, Plan};
+use switchback_proto::v1::{CutoverReport, Engine, Finding, Plan};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Transaction;
 
@@ -13,7 +13,7 @@ use crate::{
     capture::{fence, guard, lock, mark},
     db::{
         postgres::failed,
-        target::{Attempt, FollowPosition, advance, begin_returning, position_in},
+        target::{Attempt, FollowPosition, advance, begin_returning, position_in, shapes},
     },
     dialect::ddl,
     error::{Error, Reason, Result},
@@ -80,6 +80,8 @@ impl Switch<'_> {
         };
         let mut plan = journal.plan()?.clone();
         let findings = constraints::add(&transaction, self.context, &mut plan).await?;
+        // Nobody changes a table that is locked.
+        let shapes = shapes(&transaction, &plan.target_schema).await?;
         let since = position_in(&transaction, self.context.name(), self.context.id).await?;
         let mut held = self.hold(since.clone()).await?;
         let writing = self.write(&transaction, &mut held, &since, &plan);
@@ -92,12 +94,12 @@ impl Switch<'_> {
         }
         let since = held.since;
         let at = self.fence(held, journal).await?;
-        begin_returning(&transaction, self.context.name(), at).await?;
+        begin_returning(&transaction, self.context.name(), at, &shapes).await?;
         failpoint::hit("decide.before");
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("decide.after");
         let pause = since.elapsed().as_secs_f64() * 1000.0;
-        metrics::record_write_pause(self.context.name(), pause);
+        metrics::record_write_pause(self.context.name(), Engine::Sqlite, pause);
         journal.report.cutover =
             Some(CutoverReport { write_pause_ms: pause, ..CutoverReport::default() });
         self.tell(journal, findings, plan);

@@ -14,7 +14,7 @@ use crate::{
         postgres::failed,
     },
     dialect::finding::{self, Place, finding},
-    error::{Error, Kind, Reason, Result},
+    error::{Error, Reason, Result},
     failpoint,
 };
 
@@ -36,10 +36,14 @@ pub(super) async fn go_back(
         )
         .hint("`switchback status` shows where the database is"));
     }
-    refuse_reachable(database).await?;
+    // An earlier run has begun: there is only forward.
+    let given_up = store.given_up(name).await?;
+    if given_up.is_none() {
+        refuse_reachable(database).await?;
+    }
     let mark = marked::marked(&database.source).await?;
-    let Some(migration) = mark.filter(|mark| mark.fenced.is_some()).map(|mark| mark.migration)
-    else {
+    let fenced = mark.filter(|mark| mark.fenced.is_some()).map(|mark| mark.migration);
+    let Some(migration) = given_up.or(fenced) else {
         return Err(Error::new(
             Reason::NotReversible,
             "the SQLite file is not the one that changes were carried back to",
@@ -69,7 +73,12 @@ pub(super) async fn go_back(
 async fn refuse_reachable(database: &Database) -> Result<()> {
     match timeout(ANSWER, database.postgres.version()).await {
         Err(_) => Ok(()),
-        Ok(Err(error)) if error.kind() == Kind::Unavailable => Ok(()),
+        // A database that is gone was lost with all that it held.
+        Ok(Err(error))
+            if matches!(error.reason(), Reason::TargetUnreachable | Reason::TargetMissing) =>
+        {
+            Ok(())
+        }
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) => Err(Error::new(
             Reason::InvalidRequest,

@@ -99,7 +99,8 @@ impl Migrations {
                     continue;
                 }
                 // PostgreSQL goes on, and writes down what changes.
-                Err(error) if matches!(carrier.take(), Some(Carrier::Back(_))) => {
+                Err(error) if self.is_reversible(database).await => {
+                    carrier = None;
                     tracing::error!(
                         database = database.config.name, %error, "nothing is carried back"
                     );
@@ -109,12 +110,18 @@ impl Migrations {
                     LONGEST_PAUSE
                 }
                 Err(error) => {
+                    carrier = None;
                     self.stop_following(database, &error).await;
                     ASLEEP
                 }
             };
             let _ = timeout(wait, database.wake.notified()).await;
         }
+    }
+
+    async fn is_reversible(&self, database: &Database) -> bool {
+        let record = self.store.database(&database.config.name).await;
+        record.is_ok_and(|record| record.phase == Phase::Reversible)
     }
 
     /// Carries one batch over where there is something to follow; how long to wait then.

@@ -82,6 +82,24 @@ pub(super) async fn lower(
     .await
 }
 
+/// Fences a source that this migration left open: an older copy of the one that was fenced.
+pub(super) async fn fence_again(
+    source: &SourceFile,
+    schema: &Arc<SourceSchema>,
+    id: &str,
+    (attempt, moved): (i64, &str),
+) -> Result<()> {
+    let (source, schema, id) = (source.clone(), Arc::clone(schema), id.to_owned());
+    let moved = moved.to_owned();
+    blocking(move || {
+        let own = |mark: &Mark| mark.migration == id && mark.fenced.is_none();
+        let Some(connection) = locked(&source, own)? else { return Ok(()) };
+        fence::raise(&connection, &schema, attempt, &moved).map_err(|e| source.explain(e))?;
+        lock::commit(&connection, &source, DEADLINE)
+    })
+    .await
+}
+
 /// Removes everything of a migration from the source.
 pub(super) async fn leave(source: &SourceFile, id: &str, attempt: i64) -> Result<()> {
     let (source, id) = (source.clone(), id.to_owned());

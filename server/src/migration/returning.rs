@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Kind, Reason, Result},
     failpoint,
     task::cancelled,
+    telemetry::metrics,
 };
 
 /// A batch that took no longer has hardly anything left for the lock.
@@ -73,7 +74,9 @@ impl Return<'_> {
                 let epoch = u64::try_from(record.epoch).unwrap_or_default();
                 self.open(epoch).await?;
                 let (pause_ms, changes) = held.map_or((0.0, 0), |(since, changes)| {
-                    (since.elapsed().as_secs_f64() * 1000.0, changes)
+                    let pause_ms = since.elapsed().as_secs_f64() * 1000.0;
+                    metrics::record_write_pause(&self.reverser.name, Engine::Postgres, pause_ms);
+                    (pause_ms, changes)
                 });
                 return Ok(Gone { pause_ms, epoch, changes });
             }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use switchback_proto::v1::{Finding, Plan};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
-use super::{build::Context, journal::Journal};
+use super::{build::Context, journal::Journal, marked};
 use crate::{
     apply::{
         self,
@@ -23,8 +23,8 @@ use crate::{
         postgres::failed,
         source::SourceFile,
         target::{
-            Returned, Target, advance_returned, given_values, log_all, returned, uncaptured,
-            waiting,
+            Returned, Target, advance_returned, given_values, log_all, reshaped, returned,
+            uncaptured, waiting,
         },
     },
     dialect::{capture::keyed_schema, schema::SourceSchema},
@@ -81,6 +81,8 @@ pub(super) struct Reverser {
     /// Changes carried back by this process.
     carried: Mutex<i64>,
     plan: Plan,
+    /// Where the database has moved to, for whoever is refused.
+    moved: String,
     /// When the target's schema was last compared with the plan.
     looked: Mutex<Option<Instant>>,
     /// When it was last recorded until when everything is carried back.
@@ -104,6 +106,7 @@ impl Reverser {
             since: Mutex::new("0".into()),
             carried: Mutex::default(),
             plan: plan.clone(),
+            moved: context.database.postgres.display(),
             looked: Mutex::default(),
             told: Mutex::default(),
         })
@@ -171,8 +174,18 @@ impl Reverser {
 
     /// Puts capture back where somebody has switched it off.
     async fn heal(&self) -> Result<()> {
+        // A file that was put back is seen although nothing waits, and takes no writes for long.
+        if let Err(error) = self.source_at().await {
+            if error.reason() == Reason::Halted {
+                self.fence_source().await?;
+            }
+            return Err(error);
+        }
         let lost = {
-            let client = self.target.postgres().get().await?;
+            let mut client = self.target.postgres().get().await?;
+            let transaction = client.transaction().await.map_err(failed)?;
+            self.log_reshaped(&transaction).await?;
+            transaction.commit().await.map_err(failed)?;
             self.uncaptured(&*client).await?
         };
         for number in lost {
@@ -186,6 +199,13 @@ impl Reverser {
             self.target.recapture(&table.captured(&self.plan, &key, &guards)).await?;
         }
         Ok(())
+    }
+
+    /// PostgreSQL is active: whatever is at the path must not take writes.
+    async fn fence_source(&self) -> Result<()> {
+        let record = self.target.switch_record(&self.name, &self.migration).await?;
+        let Self { source, schema, migration, moved, .. } = self;
+        marked::fence_again(source, schema, migration, (record.attempt, moved)).await
     }
 
     /// Tables whose changes are not all written down.
@@ -205,6 +225,22 @@ impl Reverser {
         for number in self.uncaptured(transaction).await? {
             log_all(transaction, &self.tables[number].captured(&self.plan, &[], &[])).await?;
         }
+        self.log_reshaped(transaction).await
+    }
+
+    /// Has tables carried back as a whole whose columns are not those of before.
+    async fn log_reshaped(&self, transaction: &Transaction<'_>) -> Result<()> {
+        let names = reshaped(transaction, &self.name, &self.plan.target_schema).await?;
+        for name in names {
+            let found = self.tables.iter().find(|table| table.followed.plan.target == name);
+            let Some(table) = found else { continue };
+            tracing::warn!(
+                database = self.name,
+                table = table.followed.plan.source,
+                "the table's columns were changed in PostgreSQL: all of it is carried back"
+            );
+            log_all(transaction, &table.captured(&self.plan, &[], &[])).await?;
+        }
         Ok(())
     }
 
@@ -222,6 +258,9 @@ impl Reverser {
         }
         // An application may hold the table; what is logged elsewhere does not wait for it.
         if let Err(error) = self.heal().await {
+            if error.reason() == Reason::Halted || error.reason() == Reason::SourceChanged {
+                return Err(error);
+            }
             tracing::warn!(database = self.name, %error, "capture could not be put back yet");
         }
         let findings = self.drift().await?;
@@ -348,8 +387,18 @@ fn source_at(
     let mark = mark::read(connection).map_err(explain)?;
     let mark = mark.filter(|mark| mark.migration == migration).ok_or_else(replaced)?;
     let fenced = mark.fenced.ok_or_else(open)?;
-    let version = guard::check(connection, source, schema)?;
+    let version = guard::check(connection, source, schema).map_err(changed)?;
     Ok(SourceAt { beat: mark.beat, version, fenced })
+}
+
+/// There is nothing to abort while PostgreSQL is active.
+fn changed(error: Error) -> Error {
+    if error.reason() != Reason::SourceChanged {
+        return error;
+    }
+    Error::new(Reason::SourceChanged, error.message()).hint(
+        "put the SQLite file's schema back as it was; until then there is no way back, and          `switchback finalize --force` ends the migration",
+    )
 }
 
 /// Refuses a file that went back in time: what it lost is not in the log any more.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use switchback_proto::{
-    v1::{CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest},
+    v1::{CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest, Severity},
     words::Word,
 };
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,11 @@ impl Rollback<'_> {
             return Ok(Vec::new());
         }
         let findings = reverser.drift().await?;
+        if let Some(blocker) = findings.iter().find(|f| f.severity() == Severity::Blocker) {
+            let message = format!("nothing can be carried back: {}", named(blocker));
+            return Err(Error::new(Reason::ReturnRefused, message)
+                .hint("undo the change of PostgreSQL's schema, then go back again"));
+        }
         let count = u64::try_from(findings.len()).unwrap_or(u64::MAX);
         if count <= request.accept_unrepresentable {
             return Ok(findings);
@@ -220,6 +225,7 @@ impl Rollback<'_> {
         let plan = recorded.plan();
         // Applications wait meanwhile: not for long.
         let wait = limit.deadline.min(AGAIN);
+        let limit = Limit { deadline: wait, ..limit };
         target
             .lock_tables(&transaction, plan, wait)
             .await

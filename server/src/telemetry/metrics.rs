@@ -83,15 +83,15 @@ impl Metrics {
     }
 }
 
-/// Records how many milliseconds writers waited at a switch to the target.
-pub(crate) fn record_write_pause(database: &str, millis: f64) {
+/// Records how many milliseconds writers waited at a switch from an engine to the other one.
+pub(crate) fn record_write_pause(database: &str, from: Engine, millis: f64) {
     let histogram = global::meter(SCOPE)
         .f64_histogram(WRITE_PAUSE_SECONDS.name)
         .with_unit(WRITE_PAUSE_SECONDS.unit)
         .with_description(WRITE_PAUSE_SECONDS.description)
         .with_boundaries(PAUSES.to_vec())
         .build();
-    histogram.record(millis / 1000.0, &forward(database));
+    histogram.record(millis / 1000.0, &away_from(database, from));
 }
 
 fn collector(otlp: &Otlp) -> Result<MetricExporter> {
@@ -135,9 +135,9 @@ fn observe_lag(meter: &Meter, set: &Arc<DatabaseSet>) {
         .with_unit(LAG_CHANGES.unit)
         .with_description(LAG_CHANGES.description)
         .with_callback(move |gauge| {
-            for Known { name, lag, .. } in known.known() {
+            for Known { name, lag, record, .. } in known.known() {
                 if let Some(lag) = lag {
-                    gauge.observe(lag.changes, &forward(name));
+                    gauge.observe(lag.changes, &away_from(name, record.active));
                 }
             }
         })
@@ -148,9 +148,9 @@ fn observe_lag(meter: &Meter, set: &Arc<DatabaseSet>) {
         .with_unit(LAG_SECONDS.unit)
         .with_description(LAG_SECONDS.description)
         .with_callback(move |gauge| {
-            for Known { name, lag, .. } in known.known() {
+            for Known { name, lag, record, .. } in known.known() {
                 if let Some(lag) = lag {
-                    gauge.observe(lag.age.as_secs_f64(), &forward(name));
+                    gauge.observe(lag.age.as_secs_f64(), &away_from(name, record.active));
                 }
             }
         })
@@ -203,6 +203,8 @@ fn of_engine(name: &str, engine: Engine) -> [KeyValue; 2] {
     [database(name), KeyValue::new(ENGINE, engine.word())]
 }
 
-fn forward(name: &str) -> [KeyValue; 2] {
-    [database(name), KeyValue::new(DIRECTION, "forward")]
+/// Changes go from the active engine to the other one.
+fn away_from(name: &str, active: Engine) -> [KeyValue; 2] {
+    let direction = if active == Engine::Postgres { "reverse" } else { "forward" };
+    [database(name), KeyValue::new(DIRECTION, direction)]
 }

@@ -41,9 +41,15 @@ async fn main() {
         query(&target, sql).await;
     }
 
-    say("a row is changed there, and validation names it, and the new order");
+    say("a row is changed there, and it is in SQLite after the way back");
     query(&target, "UPDATE users SET name = 'Mallory' WHERE id = 4711").await;
-    expect(&server, &["validate"], 3).await;
+    run(&server, "back to SQLite", &["rollback"]).await;
+    let sqlite = rusqlite::Connection::open(&source).expect("the source opens");
+    let sql = "SELECT name FROM users WHERE id = 4711";
+    let name: String = sqlite.query_row(sql, [], |row| row.get(0)).expect("the row");
+    println!("{name}");
+    run(&server, "and forward again, without a new copy", &["cutover"]).await;
+    run(&server, "is every value there?", &["validate"]).await;
 
     server.terminate().await;
     say("done; everything that was made here is removed again");

@@ -403,3 +403,69 @@ async fn triggers_that_were_dropped_or_switched_off_lose_nothing() {
     assert_same_rows(&rig, &plan).await;
     rig.finish().await;
 }
+
+/// A copy from before the switch takes no writes for long, and nothing is carried back to it.
+#[tokio::test]
+async fn an_older_copy_of_the_file_is_fenced_and_closes_the_way_back() {
+    let rig = Rig::of_sql(KINDS).await;
+    let migrate = following(&rig).await;
+    let older = rig.directory.path().join("older.db");
+    let copy = format!("VACUUM INTO '{}'", older.display());
+    rig.source().execute_batch(&copy).expect("a copy");
+    rig.cli(&["cutover"]).await.expect(0);
+    migrate.finish().await.expect(0);
+    let target = rig.target().await;
+    target.batch_execute("INSERT INTO prefs VALUES ('after', 'it', NULL)").await.unwrap();
+    in_step(&rig).await;
+    let kept = rig.directory.path().join("kept.db");
+    std::fs::rename(&rig.source, &kept).expect("moved away");
+    std::fs::rename(&older, &rig.source).expect("put there");
+    assert!(sqlite_is_writable(&rig));
+    let mut watch = rig.start(&["status", "--watch"]);
+    let told = watch.find(|status| status["rollback"] == "unavailable").await;
+    assert_eq!(told["findings"][0]["code"], "return_stopped", "{told}");
+    let began = std::time::Instant::now();
+    while sqlite_is_writable(&rig) {
+        assert!(began.elapsed() < DEADLINE, "it is open: {}", rig.server.logs());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    rig.cli(&["rollback"]).await.refused(5, "SOURCE_CHANGED");
+    // The newest one again.
+    std::fs::rename(&kept, &rig.source).expect("put back");
+    watch.find(|status| status["rollback"] == "available").await;
+    target.batch_execute("DELETE FROM prefs WHERE owner = 'after'").await.unwrap();
+    rig.cli(&["rollback"]).await.expect(0);
+    rig.finish().await;
+}
+
+/// DDL changes rows and fires no trigger; rows that PostgreSQL could not hold are in SQLite alone.
+#[tokio::test]
+async fn a_table_that_is_carried_back_as_a_whole_keeps_its_rejected_rows() {
+    let rig = Rig::of_sql(
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, mood TEXT);
+         INSERT INTO notes VALUES (1, 'one', 'a'), (2, CAST(x'ff' AS TEXT), 'b'), (3, 'three', 'c');",
+    )
+    .await;
+    let on = ["migrate", "--on", "invalid_utf8=reject", "--allow-rejects", "1"];
+    rig.cli(&on).await.expect(0);
+    let target = rig.target().await;
+    target
+        .batch_execute(
+            "ALTER TABLE notes DROP COLUMN mood; ALTER TABLE notes ADD COLUMN mood text;
+             UPDATE notes SET mood = 'new' WHERE id = 3;",
+        )
+        .await
+        .expect("PostgreSQL takes it");
+    rig.cli(&["rollback"]).await.expect(0);
+    let rows: Vec<(i64, Option<String>)> = rig
+        .source()
+        .prepare("SELECT id, mood FROM notes ORDER BY id")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let wanted = [(1, None), (2, Some("b".to_owned())), (3, Some("new".to_owned()))];
+    assert_eq!(rows, wanted);
+    rig.finish().await;
+}

@@ -33,6 +33,9 @@ pub(super) struct TakenTable {
     pub(super) keys: Spool,
     /// Their current rows, the same way.
     pub(super) rows: Spool,
+    /// Keys, as the change log of SQLite has them, of rows that PostgreSQL could not hold: they are
+    /// in SQLite alone, and stay where all others go.
+    pub(super) rejected: Vec<Vec<u8>>,
 }
 
 /// A field as it came.
@@ -71,7 +74,7 @@ pub(crate) async fn take(
     }
     for changed in &mut taken.tables {
         let table = &tables[changed.table];
-        read_rows(transaction, table, changed)
+        read_rows(transaction, database, table, changed)
             .await
             .map_err(|error| error.at(format!("table {}", table.followed.plan.source)))?;
     }
@@ -113,12 +116,29 @@ async fn take_keys(
     Ok(())
 }
 
+async fn rejected(
+    transaction: &Transaction<'_>,
+    database: &str,
+    table: &str,
+) -> Result<Vec<Vec<u8>>> {
+    let sql = "SELECT exact_key FROM switchback.rejects WHERE database = $1 AND tab = $2";
+    let rows = transaction.query(sql, &[&database, &table]).await.map_err(failed)?;
+    let keys = rows.iter().map(|row| row.get::<_, Option<Vec<u8>>>(0));
+    keys.collect::<Option<_>>().ok_or_else(|| {
+        let message = "the table has rejected rows that no key names, and changed as a whole";
+        Error::new(Reason::ReturnRefused, message)
+            .hint("nothing more is carried back; `switchback finalize` keeps PostgreSQL")
+    })
+}
+
 async fn read_rows(
     transaction: &Transaction<'_>,
+    database: &str,
     table: &ReversedTable,
     changed: &mut TakenTable,
 ) -> Result<()> {
     if changed.whole {
+        changed.rejected = rejected(transaction, database, &table.followed.plan.source).await?;
         let rows = transaction.query_raw(&table.select_all, [] as [&str; 0]).await;
         let mut rows = pin!(rows.map_err(failed)?);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
@@ -157,6 +177,7 @@ fn push(to: &mut Vec<u8>, field: Option<&[u8]>) {
 
 impl TakenTable {
     fn new(table: usize, whole: bool, scratch: &Path) -> Self {
-        Self { table, whole, keys: Spool::new(scratch), rows: Spool::new(scratch) }
+        let spool = || Spool::new(scratch);
+        Self { table, whole, keys: spool(), rows: spool(), rejected: Vec::new() }
     }
 }

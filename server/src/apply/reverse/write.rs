@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     apply::spool::{Spool, read_field},
-    copy::{key, reader::Bound},
+    copy::{key, reader::Bound, tagged},
     db::source::SourceFile,
-    dialect::{guard::survives, value::OwnedValue},
+    dialect::{guard::survives, sqlite::quote, value::OwnedValue},
     error::{Error, Reason, Result},
 };
 
@@ -38,8 +38,7 @@ fn delete(
 ) -> Result<()> {
     let explain = |error| file.explain(error);
     if changed.whole {
-        connection.execute(&table.delete_all, []).map_err(explain)?;
-        return Ok(());
+        return delete_all(connection, table, &changed.rejected).map_err(explain);
     }
     let key: Vec<usize> = table.followed.key.clone().unwrap_or_default();
     let mut statement = connection.prepare_cached(&table.delete).map_err(explain)?;
@@ -48,6 +47,45 @@ fn delete(
         keys.execute(&mut statement).map_err(explain)?;
     }
     Ok(())
+}
+
+/// Deletes every row that PostgreSQL could have.
+fn delete_all(
+    connection: &Connection,
+    table: &ReversedTable,
+    rejected: &[Vec<u8>],
+) -> rusqlite::Result<()> {
+    if rejected.is_empty() {
+        return connection.execute(&table.delete_all, []).map(drop);
+    }
+    let width = table.followed.key.as_ref().map_or(0, Vec::len);
+    let columns = |each: &dyn Fn(usize) -> String| (1..=width).map(each).collect::<Vec<_>>();
+    let names = columns(&|number| format!("k{number}")).join(", ");
+    let marks = columns(&|number| format!("?{number}")).join(", ");
+    connection.execute_batch(&format!(
+        "DROP TABLE IF EXISTS temp.kept; CREATE TEMP TABLE kept ({names})"
+    ))?;
+    let mut keep = connection.prepare(&format!("INSERT INTO temp.kept VALUES ({marks})"))?;
+    for key in rejected {
+        let values = tagged::read_key(key).unwrap_or_default();
+        for (number, value) in values.iter().enumerate() {
+            keep.raw_bind_parameter(number + 1, Bound(value))?;
+        }
+        keep.raw_execute()?;
+    }
+    let key = table.followed.key.iter().flatten().zip(1..).map(|(column, number)| {
+        let column = quote(&table.followed.columns[*column].source);
+        format!(
+            "s.{column} COLLATE BINARY = k.k{number} AND typeof(s.{column}) = typeof(k.k{number})"
+        )
+    });
+    let same = key.collect::<Vec<_>>().join(" AND ");
+    let sql = format!(
+        "{} AS s WHERE NOT EXISTS (SELECT 1 FROM temp.kept AS k WHERE {same})",
+        table.delete_all
+    );
+    connection.execute_batch(&sql)?;
+    connection.execute_batch("DROP TABLE temp.kept")
 }
 
 fn insert(

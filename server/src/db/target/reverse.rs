@@ -226,6 +226,35 @@ pub(crate) async fn uncaptured(
     Ok(lost.map(|(number, _)| number).collect())
 }
 
+/// A hash of the columns of each table of a schema, as a JSON object by name.
+pub(crate) async fn shapes(client: &impl GenericClient, schema: &str) -> Result<String> {
+    let sql = "SELECT coalesce(jsonb_object_agg(name, hash), '{}')::text FROM ( \
+                 SELECT c.relname AS name, md5(string_agg(concat_ws(' ', a.attnum, a.atttypid, \
+                     a.atttypmod, a.attname), ',' ORDER BY a.attnum)) AS hash \
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+                     AND NOT a.attisdropped \
+                 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') GROUP BY c.relname) AS tables";
+    Ok(client.query_one(sql, &[&schema]).await.map_err(failed)?.get(0))
+}
+
+/// Names of tables whose columns are not those that were recorded; they are recorded.
+pub(crate) async fn reshaped(
+    client: &impl GenericClient,
+    database: &str,
+    schema: &str,
+) -> Result<Vec<String>> {
+    let now = shapes(client, schema).await?;
+    let sql = "WITH known AS (SELECT shapes FROM switchback.returned WHERE database = $1) \
+               SELECT coalesce(array_agg(key), '{}') FROM known, jsonb_each(known.shapes) \
+               WHERE $2::text::jsonb ->> key IS DISTINCT FROM value #>> '{}'";
+    let changed = client.query_one(sql, &[&database, &now]).await.map_err(failed)?.get(0);
+    let sql = "UPDATE switchback.returned SET shapes = $2::text::jsonb \
+               WHERE database = $1 AND shapes <> $2::text::jsonb";
+    client.execute(sql, &[&database, &now]).await.map_err(failed)?;
+    Ok(changed)
+}
+
 /// Writes down that all rows of a table are to be carried back.
 pub(crate) async fn log_all(client: &impl GenericClient, table: &Captured<'_>) -> Result<()> {
     let sql = "INSERT INTO switchback.change_log (database, tab, key) VALUES ($1, $2, NULL)";
@@ -255,12 +284,13 @@ pub(crate) async fn begin_returning(
     client: &impl GenericClient,
     database: &str,
     (beat, version): (i64, i64),
+    shapes: &str,
 ) -> Result<()> {
-    let sql = "INSERT INTO switchback.returned (database, beat, source_version) \
-               VALUES ($1, $2, $3) ON CONFLICT (database) DO UPDATE \
-               SET (beat, source_version, changes, carried_at) \
-                 = (excluded.beat, excluded.source_version, 0, now())";
-    client.execute(sql, &[&database, &beat, &version]).await.map_err(failed)?;
+    let sql = "INSERT INTO switchback.returned (database, beat, source_version, shapes) \
+               VALUES ($1, $2, $3, $4::text::jsonb) ON CONFLICT (database) DO UPDATE \
+               SET (beat, source_version, changes, carried_at, shapes) \
+                 = (excluded.beat, excluded.source_version, 0, now(), excluded.shapes)";
+    client.execute(sql, &[&database, &beat, &version, &shapes]).await.map_err(failed)?;
     Ok(())
 }
 
