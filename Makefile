@@ -33,10 +33,11 @@ check: ## Everything that must pass: formatting, lints, interface, tests.
 	cargo test --workspace --locked
 
 .PHONY: soak
-soak: build ## Kills the server in the middle of migrations, SWITCHBACK_SOAK_KILLS times (500).
+soak: build ## Kills the server in migrations, and there and back again, SWITCHBACK_SOAK_KILLS times each (500).
 	SWITCHBACK_SOAK_KILLS=$${SWITCHBACK_SOAK_KILLS:-500} \
 	cargo test --locked -p switchback-tests --test scenarios -- --exact --nocapture \
-	live::a_server_that_is_killed_again_and_again_loses_nothing
+	live::a_server_that_is_killed_again_and_again_loses_nothing \
+	live::a_server_that_is_killed_there_and_back_again_loses_nothing
 
 .PHONY: bench
 bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_ROWS and _TABLES.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use switchback_proto::{
-    v1::{CutoverRequest, Engine, Finding, Operation, Phase, Severity, ValidateRequest},
+    v1::{CutoverRequest, Engine, Finding, Operation, Phase, Severity},
     words::Word,
 };
 use tokio::time::{interval, timeout};
@@ -49,9 +49,6 @@ const OBSERVE: Duration = Duration::from_secs(1);
 
 /// How long a batch waits for a lock of an application. Whoever wants to switch waits for the batch.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
-
-/// Between two looks whether a comparison is due.
-const LOOK_AT_SCHEDULE: Duration = Duration::from_secs(60);
 
 /// Renewals in one lease: two of them may fail.
 const RENEWALS: u32 = 3;
@@ -194,46 +191,6 @@ impl Migrations {
         if let Err(error) = self.store.halt(name, &found).await {
             tracing::error!(database = name, %error, "the halt could not be recorded");
         }
-    }
-
-    /// Compares both engines from time to time, where the configuration asks for it. Like one that
-    /// somebody asked for, a comparison is an operation.
-    async fn validate_on_schedule(&self, database: &Database, operations: &Operations) {
-        let Some(every) = database.config.validate_every else { return };
-        let name = &database.config.name;
-        let mut ticks = interval(every.min(LOOK_AT_SCHEDULE));
-        let mut last: Option<Instant> = None;
-        loop {
-            ticks.tick().await;
-            // One that found a difference is not repeated at once either.
-            if last.is_some_and(|last| last.elapsed() < every) {
-                continue;
-            }
-            match self.is_due(database, every).await {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    tracing::debug!(database = name, %error, "whether a comparison is due is unknown");
-                    continue;
-                }
-            }
-            last = Some(Instant::now());
-            let request = ValidateRequest { database: name.clone(), ..ValidateRequest::default() };
-            if let Err(error) = operations.start(Request::Validate(request)).await {
-                tracing::warn!(database = name, %error, "the comparison could not be started");
-            }
-        }
-    }
-
-    async fn is_due(&self, database: &Database, every: Duration) -> Result<bool> {
-        let name = &database.config.name;
-        let own = database.standing.coordinator() == database.target().holder().name;
-        if !own || !carries(self.store.database(name).await?.phase) {
-            return Ok(false);
-        }
-        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
-        let validated = self.store.validated_at(name).await?;
-        Ok(validated.is_none_or(|at| clock::now_millis().saturating_sub(at) >= every))
     }
 
     async fn hold_leases(&self, database: &Database, operations: &Operations) {
@@ -391,7 +348,7 @@ impl Carrier {
 }
 
 /// Whether changes are carried over in a phase.
-fn carries(phase: Phase) -> bool {
+pub(super) fn carries(phase: Phase) -> bool {
     matches!(phase, Phase::Following | Phase::Reversible)
 }
 

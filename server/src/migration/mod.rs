@@ -25,7 +25,9 @@ mod resume;
 mod returning;
 mod reversing;
 mod rollback;
+mod schedule;
 mod validation;
+mod watching;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use rusqlite::Connection;
-use switchback_proto::v1::{Finding, Plan};
-use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
+use switchback_proto::v1::Plan;
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use super::{build::Context, journal::Journal, marked};
+use super::{build::Context, journal::Journal};
 use crate::{
     apply::{
         self,
@@ -22,23 +22,16 @@ use crate::{
         lag::Lag,
         postgres::failed,
         source::SourceFile,
-        target::{
-            Returned, Target, advance_returned, given_values, log_all, reshaped, returned,
-            uncaptured, waiting,
-        },
+        target::{Returned, Target, advance_returned, given_values, returned, waiting},
     },
     dialect::{capture::keyed_schema, schema::SourceSchema},
     error::{Error, Reason, Result},
     failpoint,
     task::blocking,
-    validate::target_drift,
 };
 
 /// How long a batch waits for SQLite's lock: readers of a rollback-journal file hold it up.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
-
-/// Between two looks at the target's schema.
-const DRIFT: Duration = Duration::from_secs(5);
 
 /// Between two records of the time until when everything is carried back.
 const TELL: Duration = Duration::from_secs(1);
@@ -80,11 +73,11 @@ pub(super) struct Reverser {
     since: Mutex<String>,
     /// Changes carried back by this process.
     carried: Mutex<i64>,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// Where the database has moved to, for whoever is refused.
-    moved: String,
+    pub(super) moved: String,
     /// When the target's schema was last compared with the plan.
-    looked: Mutex<Option<Instant>>,
+    pub(super) looked: Mutex<Option<Instant>>,
     /// When it was last recorded until when everything is carried back.
     told: Mutex<Option<Instant>>,
 }
@@ -114,6 +107,15 @@ impl Reverser {
 
     /// Carries back what is committed by now.
     pub(super) async fn drain(&self) -> Result<CarriedBack> {
+        let drained = self.drain_since().await;
+        if drained.is_err() {
+            // PostgreSQL may be another one when it is back, with numbers from before.
+            *self.since.lock().unwrap_or_else(PoisonError::into_inner) = "0".into();
+        }
+        drained
+    }
+
+    async fn drain_since(&self) -> Result<CarriedBack> {
         let began = Instant::now();
         let mut client = self.target.postgres().get().await?;
         let since = self.since();
@@ -170,102 +172,6 @@ impl Reverser {
             *told = Some(Instant::now());
         }
         due
-    }
-
-    /// Puts capture back where somebody has switched it off.
-    async fn heal(&self) -> Result<()> {
-        // A file that was put back is seen although nothing waits, and takes no writes for long.
-        if let Err(error) = self.source_at().await {
-            if error.reason() == Reason::Halted {
-                self.fence_source().await?;
-            }
-            return Err(error);
-        }
-        let lost = {
-            let mut client = self.target.postgres().get().await?;
-            let transaction = client.transaction().await.map_err(failed)?;
-            self.log_reshaped(&transaction).await?;
-            transaction.commit().await.map_err(failed)?;
-            self.uncaptured(&*client).await?
-        };
-        for number in lost {
-            let table = &self.tables[number];
-            tracing::warn!(
-                database = self.name,
-                table = table.followed.plan.source,
-                "capture was switched off in PostgreSQL: the whole table is carried back"
-            );
-            let (key, guards) = (table.key(), table.guards());
-            self.target.recapture(&table.captured(&self.plan, &key, &guards)).await?;
-        }
-        Ok(())
-    }
-
-    /// PostgreSQL is active: whatever is at the path must not take writes.
-    async fn fence_source(&self) -> Result<()> {
-        let record = self.target.switch_record(&self.name, &self.migration).await?;
-        let Self { source, schema, migration, moved, .. } = self;
-        marked::fence_again(source, schema, migration, (record.attempt, moved)).await
-    }
-
-    /// Tables whose changes are not all written down.
-    async fn uncaptured(&self, client: &impl GenericClient) -> Result<Vec<usize>> {
-        let parts: Vec<_> =
-            self.tables.iter().map(|table| (table, table.key(), table.guards())).collect();
-        let captured: Vec<_> = parts
-            .iter()
-            .map(|(table, key, guards)| table.captured(&self.plan, key, guards))
-            .collect();
-        uncaptured(client, &captured).await
-    }
-
-    /// Has tables carried back as a whole whose changes were not all written down. The transaction
-    /// holds them.
-    pub(super) async fn log_uncaptured(&self, transaction: &Transaction<'_>) -> Result<()> {
-        for number in self.uncaptured(transaction).await? {
-            log_all(transaction, &self.tables[number].captured(&self.plan, &[], &[])).await?;
-        }
-        self.log_reshaped(transaction).await
-    }
-
-    /// Has tables carried back as a whole whose columns are not those of before.
-    async fn log_reshaped(&self, transaction: &Transaction<'_>) -> Result<()> {
-        let names = reshaped(transaction, &self.name, &self.plan.target_schema).await?;
-        for name in names {
-            let found = self.tables.iter().find(|table| table.followed.plan.target == name);
-            let Some(table) = found else { continue };
-            tracing::warn!(
-                database = self.name,
-                table = table.followed.plan.source,
-                "the table's columns were changed in PostgreSQL: all of it is carried back"
-            );
-            log_all(transaction, &table.captured(&self.plan, &[], &[])).await?;
-        }
-        Ok(())
-    }
-
-    /// How the target's schema differs from the plan, by now.
-    pub(super) async fn drift(&self) -> Result<Vec<Finding>> {
-        let client = self.target.postgres().get().await?;
-        target_drift(&self.plan, &client).await
-    }
-
-    /// The same from time to time; `None` in between.
-    pub(super) async fn drift_now_and_then(&self) -> Result<Option<Vec<Finding>>> {
-        let last = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < DRIFT) {
-            return Ok(None);
-        }
-        // An application may hold the table; what is logged elsewhere does not wait for it.
-        if let Err(error) = self.heal().await {
-            if error.reason() == Reason::Halted || error.reason() == Reason::SourceChanged {
-                return Err(error);
-            }
-            tracing::warn!(database = self.name, %error, "capture could not be put back yet");
-        }
-        let findings = self.drift().await?;
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        Ok(Some(findings))
     }
 
     /// Sees how far SQLite is behind while nothing can be carried back.

@@ -132,7 +132,7 @@ async fn a_crash_of_postgres_on_the_way_back_loses_nothing() {
 #[tokio::test]
 async fn a_postgres_that_never_comes_back_is_given_up_and_fenced_if_it_does() {
     let cluster = Cluster::start(Profile::Fast).expect("a cluster");
-    let (rig, mut writers) = beside(&cluster).await;
+    let (mut rig, mut writers) = beside(&cluster).await;
     let before = content::schema(&rig.source);
     let plan = round::planned(&rig, &[]).await;
     rig.cli(&["migrate"]).await.expect(0);
@@ -146,7 +146,18 @@ async fn a_postgres_that_never_comes_back_is_given_up_and_fenced_if_it_does() {
     told.refused(5, "ROLLBACK_LOSES");
     assert!(told.message().contains("acknowledged after 20"), "{told:?}");
     assert_eq!(rig.cli(&["status"]).await.events[0]["active_engine"], "postgres");
-    let run = rig.cli(&["rollback", "--from-last-drain", "--accept-loss"]).await;
+    // The server dies in the middle of it.
+    rig.server.kill9().await;
+    rig.server.set("SWITCHBACK_FAILPOINT", "forced.after");
+    rig.server.launch().await;
+    let mut dying = rig.start(&["rollback", "--from-last-drain", "--accept-loss"]);
+    let started = dying.find(|event| event["event"] == "started").await;
+    rig.server.ended().await;
+    drop(dying);
+    rig.server.set("SWITCHBACK_FAILPOINT", "");
+    rig.server.launch().await;
+    let operation = started["operation_id"].as_str().expect("an id");
+    let run = rig.cli(&["operations", "watch", operation]).await;
     run.expect(0);
     assert_eq!(run.report()["findings"][0]["code"], "writes_missing");
     let now = rig.cli(&["status"]).await.events[0].clone();
