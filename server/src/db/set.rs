@@ -218,8 +218,10 @@ impl DatabaseSet {
     /// The state of a database, as callers see it.
     pub async fn state(&self, name: &str) -> Result<v1::Database> {
         let database = self.get(name)?;
-        let record = self.store.database(name).await?;
+        // Before the record, which an operation that ends has written by then: who asks in the
+        // middle of a switch must not be told of neither.
         let newest = self.store.newest(name).await?;
+        let record = self.store.database(name).await?;
         let halted_by = self.store.halted_by(name).await?;
         let validated_at = self.store.validated_at(name).await?.map(clock::from_millis);
         let (sqlite, postgres, user_version) = tokio::join!(
