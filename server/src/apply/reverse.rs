@@ -79,8 +79,9 @@ pub(crate) fn reversed(
             select_all: unnested.select_all(),
             delete: format!("DELETE FROM main.{name} AS s WHERE {}", exactly(&key)),
             delete_all: format!("DELETE FROM main.{name}"),
+            // Whatever the constraints of the table say, nothing is skipped or replaced.
             insert: format!(
-                "INSERT INTO main.{name} ({}) VALUES ({})",
+                "INSERT OR ABORT INTO main.{name} ({}) VALUES ({})",
                 carried.join(", "),
                 marks.join(", ")
             ),

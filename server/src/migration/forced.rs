@@ -1,17 +1,23 @@
 //! Going back without PostgreSQL, which is gone: SQLite holds what was carried back until then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchback_proto::v1::{Engine, Finding, Phase, RollbackReport, RollbackRequest, Severity};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{attempt::Limit, cutover::DEADLINE, marked, recorded::Recorded};
+use super::{
+    attempt::{AGAIN, Limit},
+    cutover::DEADLINE,
+    marked,
+    recorded::Recorded,
+};
 use crate::{
     clock,
     db::{
         Database,
         control::{ControlStore, DatabaseRecord},
         postgres::failed,
+        target::Target,
     },
     dialect::finding::{self, Place, finding},
     error::{Error, Reason, Result},
@@ -115,15 +121,20 @@ pub(super) async fn fence(database: &Database, store: &ControlStore) -> Result<(
         return store.take_back(name).await;
     };
     if control.active == "postgres" {
+        // What a person has decided outranks the lease of a server that does not know of it.
+        target.seize(name, &given_up).await?;
         let recorded = Recorded::parse(&control)?;
-        let mut client = target.postgres().get().await?;
-        let transaction = client.transaction().await.map_err(failed)?;
-        let limit = Limit { began: std::time::Instant::now(), deadline: DEADLINE };
-        let whose = (recorded.plan(), recorded.migration.as_str());
-        target.prepare_return(&transaction, whose, limit.left()).await?;
-        target.close(&transaction, recorded.plan()).await?;
-        transaction.commit().await.map_err(failed)?;
-        target.set_phase(name, &given_up, GIVEN_UP).await?;
+        let limit = Limit { began: Instant::now(), deadline: DEADLINE };
+        while let Err(error) = close(&target, &recorded, limit).await {
+            if limit.is_over() {
+                tracing::error!(
+                    database = name, %error,
+                    "PostgreSQL, which was given up, is back and takes writes: it could not be fenced"
+                );
+                return Err(error);
+            }
+            sleep(AGAIN).await;
+        }
         tracing::warn!(database = name, "PostgreSQL, which was given up, is back and was fenced");
     }
     let waiting = target.waiting(name).await?;
@@ -139,6 +150,18 @@ pub(super) async fn fence(database: &Database, store: &ControlStore) -> Result<(
          removes its tables",
     )));
     Ok(())
+}
+
+/// One try to fence all tables, and to record that SQLite is active.
+async fn close(target: &Target, recorded: &Recorded, limit: Limit) -> Result<()> {
+    let mut client = target.postgres().get().await?;
+    let transaction = client.transaction().await.map_err(failed)?;
+    let whose = (recorded.plan(), recorded.migration.as_str());
+    target.prepare_return(&transaction, whose, limit.left()).await?;
+    target.close(&transaction, recorded.plan()).await?;
+    let name = &recorded.plan().database;
+    target.set_phase_in(transaction.client(), (name, &recorded.migration), GIVEN_UP).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 /// Phase that the record of a migration shows whose PostgreSQL was given up.

@@ -394,7 +394,8 @@ async fn finish_switch(database: &Database, operations: &Operations) -> Result<(
     let control = database.target().read_control(&name).await?;
     if let Some(control) = control.filter(|control| control.decision == "sqlite") {
         // The way back was decided.
-        return returning::open(&Recorded::parse(&control)?.reverser(database)?).await;
+        let reverser = Recorded::parse(&control)?.reverser(database)?;
+        return returning::open(&reverser, control.attempt).await;
     }
     let switch = CutoverRequest { database: name, ..CutoverRequest::default() };
     match operations.start(Request::Cutover(switch)).await {

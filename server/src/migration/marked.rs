@@ -82,18 +82,21 @@ pub(super) async fn lower(
     .await
 }
 
-/// Fences a source that this migration left open: an older copy of the one that was fenced.
+/// The lock of a source that this migration left open: an older copy of the one that was fenced.
+pub(super) async fn lock_open(source: &SourceFile, id: &str) -> Result<Option<Connection>> {
+    let (source, id) = (source.clone(), id.to_owned());
+    blocking(move || locked(&source, |mark| mark.migration == id && mark.fenced.is_none())).await
+}
+
+/// Fences the source again. Its lock is held.
 pub(super) async fn fence_again(
+    connection: Connection,
     source: &SourceFile,
     schema: &Arc<SourceSchema>,
-    id: &str,
     (attempt, moved): (i64, &str),
 ) -> Result<()> {
-    let (source, schema, id) = (source.clone(), Arc::clone(schema), id.to_owned());
-    let moved = moved.to_owned();
+    let (source, schema, moved) = (source.clone(), Arc::clone(schema), moved.to_owned());
     blocking(move || {
-        let own = |mark: &Mark| mark.migration == id && mark.fenced.is_none();
-        let Some(connection) = locked(&source, own)? else { return Ok(()) };
         fence::raise(&connection, &schema, attempt, &moved).map_err(|e| source.explain(e))?;
         lock::commit(&connection, &source, DEADLINE)
     })

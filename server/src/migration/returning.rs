@@ -72,7 +72,7 @@ impl Return<'_> {
             };
             if !record.postgres_active {
                 let epoch = u64::try_from(record.epoch).unwrap_or_default();
-                self.open(epoch).await?;
+                self.open(epoch, record.attempt).await?;
                 let (pause_ms, changes) = held.map_or((0.0, 0), |(since, changes)| {
                     let pause_ms = since.elapsed().as_secs_f64() * 1000.0;
                     metrics::record_write_pause(&self.reverser.name, Engine::Postgres, pause_ms);
@@ -156,9 +156,9 @@ impl Return<'_> {
     }
 
     /// Opens SQLite: it was decided, and there is only forward.
-    async fn open(&self, epoch: u64) -> Result<()> {
+    async fn open(&self, epoch: u64, attempt: i64) -> Result<()> {
         let record = DatabaseRecord { active: Engine::Sqlite, epoch, phase: Phase::Following };
-        while let Err(error) = open(self.reverser).await {
+        while let Err(error) = open(self.reverser, attempt).await {
             self.pause(&error).await?;
         }
         failpoint::hit("opened.before");
@@ -173,9 +173,11 @@ impl Return<'_> {
 }
 
 /// Opens SQLite where PostgreSQL has decided for it, and lets the target follow from where it was.
-pub(super) async fn open(reverser: &Reverser) -> Result<()> {
+///
+/// `attempt` is the record's: whoever was paused since it was read must not open what a later
+/// attempt has fenced.
+pub(super) async fn open(reverser: &Reverser, attempt: i64) -> Result<()> {
     let (source, id) = (&reverser.source, &reverser.migration);
-    let Some(attempt) = marked::fenced(source, id).await? else { return Ok(()) };
     let schema = Arc::clone(&reverser.schema);
     let lowered = marked::lower(source, &schema, id, attempt).await?;
     let Some(lowered) = lowered else { return Ok(()) };

@@ -54,9 +54,17 @@ impl Reverser {
 
     /// PostgreSQL is active: whatever is at the path must not take writes.
     async fn fence_source(&self) -> Result<()> {
+        let Some(connection) = marked::lock_open(&self.source, &self.migration).await? else {
+            return Ok(());
+        };
+        // Under the lock: another server may have gone back since this one has looked.
+        self.target.check_tenure(&self.name).await?;
         let record = self.target.switch_record(&self.name, &self.migration).await?;
-        let Self { source, schema, migration, moved, .. } = self;
-        marked::fence_again(source, schema, migration, (record.attempt, moved)).await
+        if !record.postgres_active {
+            return Ok(());
+        }
+        let fence = (record.attempt, self.moved.as_str());
+        marked::fence_again(connection, &self.source, &self.schema, fence).await
     }
 
     /// Tables whose changes are not all written down.

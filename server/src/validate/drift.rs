@@ -9,9 +9,11 @@ use super::{
     schema::canonical_types,
 };
 use crate::{
+    db::postgres::failed,
     dialect::{
         capture::is_ours,
         finding::{self, Place, finding},
+        reverse::TRIGGERS,
     },
     error::Result,
 };
@@ -40,6 +42,8 @@ pub async fn target_drift(plan: &Plan, client: &Client) -> Result<Vec<Finding>> 
         }
         findings.extend(new_columns(table, relation));
     }
+    findings.extend(new_foreign_keys(plan, &catalog));
+    findings.extend(new_triggers(plan, client).await?);
     let planned = |name: &String| plan.tables.iter().any(|table| table.target == *name);
     let mut new: Vec<&String> = catalog.relations.keys().filter(|name| !planned(name)).collect();
     new.sort_unstable();
@@ -59,6 +63,44 @@ fn new_columns(table: &TablePlan, relation: &Relation) -> Vec<Finding> {
         left_behind(place, "the column is new in PostgreSQL, and SQLite has none")
     })
     .collect()
+}
+
+/// A batch deletes rows and inserts them again: what applications have added would see that.
+fn new_foreign_keys(plan: &Plan, catalog: &Catalog) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, relation) in &catalog.relations {
+        let planned = plan.tables.iter().find(|table| table.target == *name);
+        for (key, constraint) in relation.constraints.iter().filter(|(_, c)| c.kind == 'f') {
+            let known =
+                planned.is_some_and(|table| table.foreign_keys.iter().any(|k| k.name == *key));
+            let touches = planned.is_some()
+                || plan.tables.iter().any(|table| table.target == constraint.parent);
+            if touches && !known {
+                findings.push(meddling(name, &format!("the foreign key {key} is new")));
+            }
+        }
+    }
+    findings
+}
+
+async fn new_triggers(plan: &Plan, client: &Client) -> Result<Vec<Finding>> {
+    let sql = "SELECT c.relname::text, t.tgname::text \
+               FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND NOT t.tgisinternal AND NOT starts_with(t.tgname, $2) \
+               ORDER BY 1, 2";
+    let rows = client.query(sql, &[&plan.target_schema, &TRIGGERS]).await.map_err(failed)?;
+    let of_plan = rows.iter().map(|row| (row.get::<_, &str>(0), row.get::<_, &str>(1)));
+    let of_plan = of_plan.filter(|(name, _)| plan.tables.iter().any(|t| t.target == *name));
+    Ok(of_plan
+        .map(|(table, name)| meddling(table, &format!("the trigger {name} is new")))
+        .collect())
+}
+
+fn meddling(table: &str, what: &str) -> Finding {
+    let message = format!("{what} in PostgreSQL: after a rollback it would change what follows");
+    let hint = "drop it before a rollback; a later cutover does not need it gone";
+    finding(Severity::Blocker, finding::TARGET_CHANGED, Place::table(table), message, hint)
 }
 
 fn in_the_way(table: &TablePlan, column: &str, message: &str) -> Finding {

@@ -171,7 +171,16 @@ async fn truncate_is_refused_and_a_lost_column_closes_the_way_back() {
     let told = watch.find(|status| status["rollback"] == "unavailable").await;
     assert_eq!(told["findings"][0]["severity"], "blocker");
     drop(watch);
-    target.batch_execute("ALTER TABLE children ADD COLUMN note text").await.expect("and back");
+    target
+        .batch_execute(
+            "ALTER TABLE children ADD COLUMN note text;
+             ALTER TABLE keyless ADD COLUMN parent bigint REFERENCES parents ON DELETE CASCADE;",
+        )
+        .await
+        .expect("and back");
+    // A cascade would undo what follows after a rollback.
+    rig.cli(&["rollback"]).await.refused(5, "RETURN_REFUSED");
+    target.batch_execute("ALTER TABLE keyless DROP COLUMN parent").await.expect("and back");
     let mut watch = rig.start(&["status", "--watch"]);
     watch.find(|status| status["rollback"] == "available").await;
     rig.cli(&["rollback"]).await.expect(0);
@@ -364,7 +373,8 @@ async fn triggers_that_were_dropped_or_switched_off_lose_nothing() {
     let target = rig.target().await;
     target
         .batch_execute(
-            "ALTER TABLE prefs DISABLE TRIGGER USER;
+            "ALTER TABLE hidden DISABLE TRIGGER USER; ALTER TABLE hidden ENABLE TRIGGER USER;
+             ALTER TABLE prefs DISABLE TRIGGER USER;
              INSERT INTO prefs VALUES ('un', 'seen', 'a');
              DELETE FROM prefs WHERE name = 'm';
              DROP TRIGGER switchback_capture ON keyless;
@@ -377,6 +387,11 @@ async fn triggers_that_were_dropped_or_switched_off_lose_nothing() {
                AND tgenabled = 'A' AND tgrelid IN ('prefs'::regclass, 'keyless'::regclass)";
     let began = std::time::Instant::now();
     while target.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) < 2 {
+        assert!(began.elapsed() < DEADLINE, "{}", rig.server.logs());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // The fence, which that switched on, is off again.
+    while target.batch_execute("INSERT INTO hidden VALUES ('x', 'y', 'z')").await.is_err() {
         assert!(began.elapsed() < DEADLINE, "{}", rig.server.logs());
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }

@@ -74,7 +74,7 @@ pub(crate) async fn take(
     }
     for changed in &mut taken.tables {
         let table = &tables[changed.table];
-        read_rows(transaction, database, table, changed)
+        read_rows(transaction, (database, moved), table, changed)
             .await
             .map_err(|error| error.at(format!("table {}", table.followed.plan.source)))?;
     }
@@ -116,6 +116,19 @@ async fn take_keys(
     Ok(())
 }
 
+/// VACUUM has given the rows of the source other rowids: those that were rejected are named by
+/// their old ones.
+async fn refuse_rejects(transaction: &Transaction<'_>, database: &str, table: &str) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT FROM switchback.rejects WHERE database = $1 AND tab = $2)";
+    let row = transaction.query_one(sql, &[&database, &table]).await.map_err(failed)?;
+    if !row.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let message = "SQLite was vacuumed, and its rejected rows have no names any more";
+    Err(Error::new(Reason::ReturnRefused, message)
+        .hint("nothing more is carried back; `switchback finalize` keeps PostgreSQL"))
+}
+
 async fn rejected(
     transaction: &Transaction<'_>,
     database: &str,
@@ -133,10 +146,13 @@ async fn rejected(
 
 async fn read_rows(
     transaction: &Transaction<'_>,
-    database: &str,
+    (database, moved): (&str, bool),
     table: &ReversedTable,
     changed: &mut TakenTable,
 ) -> Result<()> {
+    if changed.whole && moved && table.followed.by_rowid {
+        refuse_rejects(transaction, database, &table.followed.plan.source).await?;
+    }
     if changed.whole {
         changed.rejected = rejected(transaction, database, &table.followed.plan.source).await?;
         let rows = transaction.query_raw(&table.select_all, [] as [&str; 0]).await;

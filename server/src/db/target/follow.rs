@@ -73,13 +73,23 @@ impl Target {
         phase: &str,
     ) -> Result<()> {
         let client = self.postgres().get().await?;
+        self.set_phase_in(&*client, (database, migration), phase).await
+    }
+
+    /// The same in a transaction.
+    pub(crate) async fn set_phase_in(
+        &self,
+        client: &impl GenericClient,
+        (database, migration): (&str, &str),
+        phase: &str,
+    ) -> Result<()> {
         let sql = "UPDATE switchback.control SET phase = $4 \
                    WHERE database = $1 AND migration = $2 AND holder = $3";
         let values: [&(dyn ToSql + Sync); 4] = [&database, &migration, &self.holder().id, &phase];
         if client.execute(sql, &values).await.map_err(failed)? > 0 {
             return Ok(());
         }
-        Err(self.refused(&*client, database, migration).await)
+        Err(self.refused(client, database, migration).await)
     }
 
     /// What the record of a migration says of the last switch; an error where it is gone.

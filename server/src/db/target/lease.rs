@@ -120,6 +120,19 @@ impl Target {
         Ok(controls.into_iter().find(|control| control.database == database))
     }
 
+    /// Takes a migration over from whoever coordinates it.
+    pub(crate) async fn seize(&self, database: &str, migration: &str) -> Result<()> {
+        let client = self.postgres().get().await?;
+        let sql = "UPDATE switchback.control SET holder = $3, holder_name = $4, \
+                     lease_until = now() + $5::text::interval \
+                   WHERE database = $1 AND migration = $2";
+        let holder = &self.holder;
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&database, &migration, &holder.id, &holder.name, &holder.lease()];
+        client.execute(sql, &values).await.map_err(failed)?;
+        Ok(())
+    }
+
     /// Ends the sessions of a server that has lost its lease and waits until they are gone: it may
     /// be paused in the middle of a transaction, which would keep its locks.
     async fn evict(&self, client: &impl GenericClient, holder: &str) {

@@ -128,7 +128,8 @@ impl Target {
         let known = triggers(&transaction, table.schema).await?;
         let own = known.get(table.table).map(Vec::as_slice).unwrap_or_default();
         let is_there = |name: &String| own.iter().any(|trigger| trigger.name == *name);
-        let mut names = Vec::new();
+        let mut names: Vec<String> =
+            own.iter().filter(|t| t.name == FENCE).map(|t| t.name.clone()).collect();
         for part in table.create() {
             if part.trigger.as_ref().is_none_or(|name| !is_there(name)) {
                 transaction.batch_execute(&part.sql).await.map_err(failed)?;
@@ -187,6 +188,8 @@ pub(super) struct Trigger {
     pub(super) name: String,
     /// It fires whatever the session says.
     on: bool,
+    /// It never fires.
+    off: bool,
 }
 
 /// The triggers of ours on each table of a schema.
@@ -194,14 +197,14 @@ pub(super) async fn triggers(
     client: &impl GenericClient,
     schema: &str,
 ) -> Result<HashMap<String, Vec<Trigger>>> {
-    let sql = "SELECT c.relname::text, t.tgname::text, t.tgenabled = 'A' \
+    let sql = "SELECT c.relname::text, t.tgname::text, t.tgenabled = 'A', t.tgenabled = 'D' \
                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND NOT t.tgisinternal AND starts_with(t.tgname, $2) \
                ORDER BY 1, 2";
     let mut triggers: HashMap<String, Vec<Trigger>> = HashMap::new();
     for row in client.query(sql, &[&schema, &TRIGGERS]).await.map_err(failed)? {
-        let trigger = Trigger { name: row.get(1), on: row.get(2) };
+        let trigger = Trigger { name: row.get(1), on: row.get(2), off: row.get(3) };
         triggers.entry(row.get(0)).or_default().push(trigger);
     }
     Ok(triggers)
@@ -219,18 +222,25 @@ pub(crate) async fn uncaptured(
         let own = triggers.get(table).map(Vec::as_slice).unwrap_or_default();
         own.iter().any(|trigger| trigger.name == *name && trigger.on)
     };
+    // `ENABLE TRIGGER ALL` switches the fence on too.
+    let is_fenced = |table: &str| {
+        let own = triggers.get(table).map(Vec::as_slice).unwrap_or_default();
+        own.iter().any(|trigger| trigger.name == FENCE && !trigger.off)
+    };
     let lost = tables.iter().enumerate().filter(|(_, table)| {
         let parts = table.create();
-        parts.iter().filter_map(|part| part.trigger.as_ref()).any(|name| !is_on(table.table, name))
+        let mut names = parts.iter().filter_map(|part| part.trigger.as_ref());
+        is_fenced(table.table) || names.any(|name| !is_on(table.table, name))
     });
     Ok(lost.map(|(number, _)| number).collect())
 }
 
-/// A hash of the columns of each table of a schema, as a JSON object by name.
+/// A hash of the columns of each table of a schema, and of the file that holds its rows, as a JSON
+/// object by name: DDL may write all rows anew.
 pub(crate) async fn shapes(client: &impl GenericClient, schema: &str) -> Result<String> {
     let sql = "SELECT coalesce(jsonb_object_agg(name, hash), '{}')::text FROM ( \
                  SELECT c.relname AS name, md5(string_agg(concat_ws(' ', a.attnum, a.atttypid, \
-                     a.atttypmod, a.attname), ',' ORDER BY a.attnum)) AS hash \
+                     a.atttypmod, a.attname, pg_relation_filenode(c.oid)), ',' ORDER BY a.attnum)) AS hash \
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
                      AND NOT a.attisdropped \

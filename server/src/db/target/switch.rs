@@ -107,10 +107,15 @@ impl Target {
             return Ok(());
         }
         let wait = wait.as_millis().max(50);
+        let before: String =
+            transaction.query_one("SHOW statement_timeout", &[]).await.map_err(failed)?.get(0);
         // What disabling a trigger takes: it lets readers through; dropping one would wait for them.
         let names = tables.join(", ");
+        // The time-out of locks is one for each table.
         let lock = format!(
-            "SET LOCAL lock_timeout = '{wait}ms'; LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"
+            "SET LOCAL lock_timeout = '{wait}ms'; SET LOCAL statement_timeout = '{wait}ms'; \
+             LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE; \
+             SET LOCAL statement_timeout = '{before}'"
         );
         transaction.batch_execute(&lock).await.map_err(failed)
     }
