@@ -43,7 +43,10 @@ pub fn refusal(file: &Path, sql: &str) -> Option<String> {
         begun => begun.expect("the write lock"),
     }
     let refused = connection.execute_batch(sql).err().map(|error| error.to_string());
-    connection.execute_batch("ROLLBACK").expect("rolled back");
+    // The fence has done it.
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").expect("rolled back");
+    }
     refused
 }
 

@@ -172,7 +172,9 @@ pub fn capture_triggers(number: usize, table: &Table) -> Vec<(String, String)> {
 
 /// Names and statements of the triggers that refuse every write to a table.
 pub fn fence_triggers(number: usize, table: &Table, message: &str) -> Vec<(String, String)> {
-    let body = format!("SELECT RAISE(ABORT, {});", literal(message));
+    // ABORT would leave the application's transaction open, and with it SQLite's write lock, in
+    // which nothing could be carried back. Nothing can have been written in it before.
+    let body = format!("SELECT RAISE(ROLLBACK, {});", literal(message));
     vec![
         trigger(number, table, ["fi", "BEFORE INSERT"], &body),
         trigger(number, table, ["fu", "BEFORE UPDATE"], &body),

@@ -289,7 +289,8 @@ async fn postgres_may_crash_under_writers() {
     cluster.start_again();
     run.finish().await.expect(0);
     let report = at_the_switch(&rig, &writers).await;
-    assert_eq!(report.unknown, 0, "{report}");
+    // They go on being refused: each may be in the middle of a transaction.
+    assert!(report.unknown <= u64::from(WRITERS), "{report}");
     follow(&rig, &mut writers, &plan).await;
 
     // Now they have.

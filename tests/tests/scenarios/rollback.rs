@@ -484,3 +484,20 @@ async fn a_table_that_is_carried_back_as_a_whole_keeps_its_rejected_rows() {
     assert_eq!(rows, wanted);
     rig.finish().await;
 }
+
+/// A program that was refused and forgets its transaction does not keep SQLite's lock.
+#[tokio::test]
+async fn a_transaction_that_was_refused_holds_up_nothing() {
+    let rig = Rig::of_sql(KINDS).await;
+    let plan = round::planned(&rig, &[]).await;
+    rig.cli(&["migrate"]).await.expect(0);
+    let forgetful = rig.source();
+    forgetful.execute_batch("BEGIN").expect("a transaction");
+    forgetful.execute_batch("INSERT INTO keyless VALUES ('a', 1)").expect_err("it is fenced");
+    rig.target().await.batch_execute(WRITTEN).await.expect("PostgreSQL takes writes");
+    in_step(&rig).await;
+    assert_same_rows(&rig, &plan).await;
+    rig.cli(&["rollback"]).await.expect(0);
+    drop(forgetful);
+    rig.finish().await;
+}
