@@ -4,15 +4,11 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 use rustix::process::Signal;
-use switchback_client::{
-    DEFAULT_ENDPOINT, ENDPOINT_VARIABLE,
-    v1::{Choice, Disposition, IdentifierCase, PlanOptions},
-    words::Word,
-};
+use switchback_client::{DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};
 
 use super::{
-    cutover::CutoverArgs, exec, finalize::FinalizeArgs, rollback::RollbackArgs, urls::UrlArgs,
-    validate::ValidateArgs,
+    cutover::CutoverArgs, exec, finalize::FinalizeArgs, options::OptionArgs,
+    rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
 };
 
 /// Heading in the help of what every command takes.
@@ -209,53 +205,6 @@ Examples:
     },
 }
 
-/// What shapes a plan.
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct OptionArgs {
-    /// What to do about a finding: fail, encode or reject; may be given several times
-    #[arg(long = "on", value_name = "CODE=CHOICE", value_parser = choice)]
-    on: Vec<Choice>,
-    /// Names as the source spells them, or in lower case
-    #[arg(long, value_enum, value_name = "CASE")]
-    identifiers: Option<Identifiers>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Identifiers {
-    Exact,
-    Lower,
-}
-
-impl OptionArgs {
-    /// As the server takes them; of two choices for one code the last one counts.
-    pub(crate) fn into_options(self) -> PlanOptions {
-        let mut choices: Vec<Choice> = Vec::new();
-        for choice in self.on {
-            choices.retain(|earlier| earlier.code != choice.code);
-            choices.push(choice);
-        }
-        let identifier_case = match self.identifiers {
-            None => IdentifierCase::Unspecified,
-            Some(Identifiers::Exact) => IdentifierCase::Exact,
-            Some(Identifiers::Lower) => IdentifierCase::Lower,
-        };
-        PlanOptions { choices, identifier_case: identifier_case.into(), ..Default::default() }
-    }
-}
-
-fn choice(text: &str) -> Result<Choice, String> {
-    let (code, word) =
-        text.split_once('=').ok_or("give a finding's code and a choice: nul_in_text=encode")?;
-    let code = code.trim();
-    if code.is_empty() {
-        return Err("the finding's code is empty".to_owned());
-    }
-    let disposition = Disposition::from_word(word.trim())
-        .filter(|disposition| *disposition != Disposition::Unspecified)
-        .ok_or_else(|| format!("{word:?} is none of fail, encode and reject"))?;
-    Ok(Choice { code: code.to_owned(), disposition: disposition.into() })
-}
-
 #[derive(Debug, ArgsGroup)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
@@ -357,6 +306,7 @@ Examples:
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use switchback_client::v1::{Disposition, PlanOptions};
 
     use super::*;
 

@@ -11,6 +11,7 @@ mod health;
 mod interrupt;
 mod migrate;
 mod operations;
+mod options;
 mod output;
 mod plan;
 mod rollback;
