@@ -12,6 +12,7 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     operation: Option<String>,
+    row: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -158,7 +159,14 @@ impl Error {
     /// An error with its reason and a message for a person: lower case, no full stop, no values
     /// of rows and no secrets.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), hint: None, operation: None, source: None }
+        Self {
+            reason,
+            message: message.into(),
+            hint: None,
+            operation: None,
+            row: None,
+            source: None,
+        }
     }
 
     /// Adds what to do next.
@@ -179,6 +187,14 @@ impl Error {
     #[must_use]
     pub fn operation(mut self, id: impl Into<String>) -> Self {
         self.operation = Some(id.into());
+        self
+    }
+
+    /// Names the row that it is about. Keys are values: findings show them, messages and logs do
+    /// not.
+    #[must_use]
+    pub fn row(mut self, key: impl Into<String>) -> Self {
+        self.row = Some(key.into());
         self
     }
 
@@ -212,6 +228,11 @@ impl Error {
     /// The operation that is in the way.
     pub fn operation_id(&self) -> Option<&str> {
         self.operation.as_deref()
+    }
+
+    /// Key of the row that it is about.
+    pub fn row_key(&self) -> Option<&str> {
+        self.row.as_deref()
     }
 
     /// Trying the same again later may help.

@@ -22,7 +22,7 @@ use super::{
     journal::Journal,
     keeper::stands_in_the_way,
     phase::{Event, transition},
-    planning, validation,
+    planning, steady, validation,
 };
 use outcome::{described, error_of, failure, success};
 pub(super) use patience::backoff;
@@ -159,7 +159,8 @@ impl<'a> Coordinator<'a> {
             .map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
         journal.set_phase(next);
         let record = journal.to_json()?;
-        while let Err(error) = self.store.checkpoint(&self.run.id, next, &record).await {
+        let whose = (self.store, &self.run);
+        while let Err(error) = steady::enter(whose, phase, event, &record).await {
             if self.run.shutdown.is_cancelled() {
                 return Err(error);
             }
@@ -167,8 +168,6 @@ impl<'a> Coordinator<'a> {
             tracing::error!(%error, "the next phase could not be recorded yet");
             sleep(RECORD_AGAIN).await;
         }
-        self.run.log.phase(next);
-        tracing::info!(phase = switchback_proto::words::Word::word(next), "phase");
         Ok(())
     }
 

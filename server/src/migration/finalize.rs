@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use switchback_proto::{
-    v1::{Engine, FinalizeReport, FinalizeRequest, Finding, KeepSource, Phase, Severity},
-    words::Word,
+use switchback_proto::v1::{
+    Engine, FinalizeReport, FinalizeRequest, Finding, KeepSource, Phase, Severity,
 };
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    coordinator::backoff,
-    marked,
-    phase::{Event, transition},
+    finished_unless_cut, marked,
+    phase::Event,
     recorded::{self, Recorded},
     returning,
+    steady::{enter, until_done},
 };
 use crate::{
     capture::seal,
@@ -24,16 +22,13 @@ use crate::{
         control::{ControlStore, DatabaseRecord},
     },
     dialect::finding::{self, Place, finding},
-    error::{Error, Kind, Reason, Result},
+    error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
 };
 
 /// A comparison that is older says little of what was written since.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Longest wait between two tries to remove something.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Ends the migration: there is no way back from here on.
 pub(super) async fn run(
@@ -44,11 +39,8 @@ pub(super) async fn run(
 ) -> Option<Outcome> {
     let _gate = database.gate.lock().await;
     let finalize = Finalize { database, store, run: &run, halt: &halt };
-    match finalize.finalize(request).await {
-        Ok(report) => Some(Outcome { report: Some(Report::Finalize(report)), error: None }),
-        Err(_) if run.shutdown.is_cancelled() => None,
-        Err(error) => Some(Outcome { report: None, error: Some(error) }),
-    }
+    let done = finalize.finalize(request).await;
+    finished_unless_cut(&run, done.map(Report::Finalize))
 }
 
 struct Finalize<'a> {
@@ -76,45 +68,31 @@ impl Finalize<'_> {
             }
             // Persisted before the first thing is removed: only forward from here.
             target.begin_finalizing(name, &recorded.migration).await?;
-            self.enter(Phase::Reversible, Event::FinalizeAsked, &recorded.migration).await?;
-        } else if let Some(control) = self.persist(|| target.read_control(name)).await? {
-            self.persist(|| target.begin_finalizing(name, &control.migration)).await?;
+            let asked = (Phase::Reversible, Event::FinalizeAsked);
+            enter((self.store, self.run), asked.0, asked.1, &recorded.migration).await?;
         }
-        let migration = match self.persist(|| target.read_control(name)).await? {
+        let run = self.run;
+        let migration = match until_done(run, || target.read_control(name)).await? {
             Some(control) => control.migration,
-            None => self.run.journal.clone(),
+            None => run.journal.clone(),
         };
-        let rejects = self.persist(|| target.finalize(name, &migration)).await?;
+        // PostgreSQL last: its record says `finalized` only when nothing is left to do.
         let keep = request.keep_source();
-        self.persist(|| marked::finish(&self.database.source, &migration, keep)).await?;
-        let record = self.store.database(name).await?;
-        let record = DatabaseRecord { active: Engine::Postgres, phase: Phase::Finalized, ..record };
-        self.store.set_database(name, record).await?;
-        self.enter(Phase::Finalizing, Event::Finalized, &migration).await?;
+        until_done(run, || marked::finish(&self.database.source, &migration, keep)).await?;
+        let rejects = until_done(run, || target.finalize(name, &migration)).await?;
+        until_done(run, || self.record(&migration)).await?;
         self.database.lag.forget();
         self.database.standing.set_waits_for(None);
         Ok(FinalizeReport { findings: rejected(rejects).into_iter().collect() })
     }
 
-    /// Does something until it is done, however long an engine is away.
-    async fn persist<T, F>(&self, work: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        let mut waits = backoff();
-        loop {
-            match work().await {
-                Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Exhausted) => {
-                    tracing::warn!(%error, "finalizing waits for an engine");
-                    let wait = waits.next().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-                    tokio::select! {
-                        () = self.run.shutdown.cancelled() => return Err(cancelled()),
-                        () = sleep(wait) => {}
-                    }
-                }
-                done => return done,
-            }
-        }
+    async fn record(&self, migration: &str) -> Result<()> {
+        let name = &self.database.config.name;
+        let record = self.store.database(name).await?;
+        let record = DatabaseRecord { active: Engine::Postgres, phase: Phase::Finalized, ..record };
+        self.store.set_database(name, record).await?;
+        let ended = (Phase::Finalizing, Event::Finalized);
+        enter((self.store, self.run), ended.0, ended.1, migration).await.map(drop)
     }
 
     async fn refuse_stale(&self) -> Result<()> {
@@ -133,16 +111,6 @@ impl Finalize<'_> {
         if carried.took > returning::IN_SYNC {
             reverser.drain().await?;
         }
-        Ok(())
-    }
-
-    /// Records the next phase before its work begins.
-    async fn enter(&self, phase: Phase, event: Event, migration: &str) -> Result<()> {
-        let next = transition(phase, event)
-            .map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
-        self.store.checkpoint(&self.run.id, next, migration).await?;
-        self.run.log.phase(next);
-        tracing::info!(phase = next.word(), "phase");
         Ok(())
     }
 }

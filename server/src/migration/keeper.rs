@@ -12,12 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Migrations,
+    carrier::{Carrier, carries},
     coordinator::backoff,
-    following::Follower,
     forced, marked,
-    recorded::{self, Recorded},
+    recorded::Recorded,
     returning,
-    reversing::Reverser,
 };
 use crate::{
     apply::Extent,
@@ -46,9 +45,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Between two looks at how much has come in while an engine is away.
 const OBSERVE: Duration = Duration::from_secs(1);
-
-/// How long a batch waits for a lock of an application. Whoever wants to switch waits for the batch.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Renewals in one lease: two of them may fail.
 const RENEWALS: u32 = 3;
@@ -314,44 +310,6 @@ impl Migrations {
     }
 }
 
-/// What carries changes from the active engine to the other one.
-enum Carrier {
-    Over(Box<Follower>),
-    Back(Box<Reverser>),
-}
-
-impl Carrier {
-    async fn of(database: &Database, phase: Phase) -> Result<Self> {
-        Ok(if phase == Phase::Reversible {
-            Self::Back(Box::new(recorded::reversible(database).await?.reverser(database)?))
-        } else {
-            let found = recorded::following(database).await?;
-            Self::Over(Box::new(found.follower(database)?.waiting(LOCK_WAIT)))
-        })
-    }
-
-    /// The phase that it works in.
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Over(_) => Phase::Following,
-            Self::Back(_) => Phase::Reversible,
-        }
-    }
-
-    /// Sees how far the other engine is behind while nothing can be carried over.
-    async fn observe(&self) -> Result<()> {
-        match self {
-            Self::Over(follower) => follower.observe().await,
-            Self::Back(reverser) => reverser.observe().await.map(drop),
-        }
-    }
-}
-
-/// Whether changes are carried over in a phase.
-pub(super) fn carries(phase: Phase) -> bool {
-    matches!(phase, Phase::Following | Phase::Reversible)
-}
-
 /// An engine is away, or lacks space: what is in the log waits there until it is back.
 fn passes(error: &Error) -> bool {
     let cancelled = error.kind() == Kind::Cancelled;
@@ -380,7 +338,9 @@ async fn pause(database: &Database, carrier: Option<&Carrier>, wait: Duration) {
 
 /// An error as a finding.
 pub(super) fn stands_in_the_way(severity: Severity, code: &'static str, error: &Error) -> Finding {
-    finding::finding(severity, code, Place::database(), error.to_string(), error.hint_text())
+    let place = Place::database();
+    let found = finding::finding(severity, code, place, error.to_string(), error.hint_text());
+    Finding { examples: error.row_key().into_iter().map(str::to_owned).collect(), ..found }
 }
 
 /// A pair that is followed and whose source is fenced has no open engine: a server ended in the

@@ -5,6 +5,7 @@ mod activation;
 mod attempt;
 mod build;
 mod capture;
+mod carrier;
 mod constraints;
 mod coordinator;
 mod cut;
@@ -26,6 +27,7 @@ mod returning;
 mod reversing;
 mod rollback;
 mod schedule;
+mod steady;
 mod validation;
 mod watching;
 
@@ -119,6 +121,12 @@ fn halt(run: &Run) -> CancellationToken {
         }
     });
     halt
+}
+
+/// `None` where the server's shutdown cut it off.
+fn finished_unless_cut(run: &Run, result: Result<Report>) -> Option<Outcome> {
+    let cut = result.is_err() && run.shutdown.is_cancelled();
+    (!cut).then(|| finished(result))
 }
 
 fn finished(result: Result<Report>) -> Outcome {

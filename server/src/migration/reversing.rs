@@ -303,7 +303,8 @@ fn changed(error: Error) -> Error {
         return error;
     }
     Error::new(Reason::SourceChanged, error.message()).hint(
-        "put the SQLite file's schema back as it was; until then there is no way back, and          `switchback finalize --force` ends the migration",
+        "put the SQLite file's schema back as it was; until then there is no way back, and \
+         `switchback finalize --force` ends the migration",
     )
 }
 
@@ -316,7 +317,10 @@ fn check_age(at: SourceAt, known: Returned) -> Result<()> {
         Reason::SourceChanged,
         "the SQLite file is an older copy of the one that changes were carried back to",
     )
-    .hint("put the newest copy back; without it there is no way back, and `switchback finalize` ends the migration"))
+    .hint(
+        "put the newest copy back; without it there is no way back, and `switchback finalize \
+         --force` ends the migration",
+    ))
 }
 
 /// AUTOINCREMENT never gives an id again that PostgreSQL has given.

@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use switchback_proto::{
-    v1::{CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest, Severity},
-    words::Word,
+use switchback_proto::v1::{
+    CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest, Severity,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{AGAIN, Limit},
+    cut::reason,
     cutover::DEADLINE,
-    forced,
-    phase::{Event, transition},
+    finished_unless_cut, forced,
+    phase::Event,
     recorded::{self, Recorded},
-    returning::{Gone, IN_SYNC, Return},
+    returning::{Gone, IN_SYNC, Return, late},
     reversing::Reverser,
+    steady::{enter, until_done},
 };
 use crate::{
     db::{
@@ -23,7 +24,7 @@ use crate::{
         control::{ControlStore, DatabaseRecord},
         postgres::failed,
     },
-    error::{Error, Kind, Reason, Result},
+    error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
 };
@@ -50,11 +51,7 @@ pub(super) async fn run(
     } else {
         rollback.roll_back(request).await
     };
-    match done {
-        Ok(report) => Some(Outcome { report: Some(Report::Rollback(report)), error: None }),
-        Err(_) if run.shutdown.is_cancelled() => None,
-        Err(error) => Some(Outcome { report: None, error: Some(error) }),
-    }
+    finished_unless_cut(&run, done.map(Report::Rollback))
 }
 
 struct Rollback<'a> {
@@ -126,26 +123,11 @@ impl Rollback<'_> {
     }
 
     async fn find(&self) -> Result<Recorded> {
-        let mut began: Option<Instant> = None;
-        loop {
-            let found = if self.run.journal.is_empty() {
-                recorded::reversible(self.database).await
-            } else {
-                // It may have been decided.
-                recorded::any(self.database).await
-            };
-            match found {
-                Err(error) if error.kind() == Kind::Unavailable && !self.run.journal.is_empty() => {
-                    let since = began.get_or_insert_with(Instant::now);
-                    tracing::warn!(%error, waited_s = since.elapsed().as_secs(), "the way back waits");
-                    tokio::select! {
-                        () = self.run.shutdown.cancelled() => return Err(cancelled()),
-                        () = tokio::time::sleep(AGAIN * 10) => {}
-                    }
-                }
-                found => return found,
-            }
+        if self.run.journal.is_empty() {
+            return recorded::reversible(self.database).await;
         }
+        // It may have been decided.
+        until_done(self.run, || recorded::any(self.database)).await
     }
 
     /// Carries changes back until hardly any are left; how many that were.
@@ -172,11 +154,7 @@ impl Rollback<'_> {
 
     /// Records the next phase before its work begins.
     async fn enter(&self, phase: Phase, event: Event) -> Result<()> {
-        let next = transition(phase, event)
-            .map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
-        self.store.checkpoint(&self.run.id, next, BEGUN).await?;
-        self.run.log.phase(next);
-        tracing::info!(phase = next.word(), "phase");
+        let next = enter((self.store, self.run), phase, event, BEGUN).await?;
         let record = self.store.database(&self.run.database).await?;
         if next == Phase::Reversible && record.phase != next {
             let record = DatabaseRecord { phase: next, ..record };
@@ -212,7 +190,7 @@ impl Rollback<'_> {
                 forecast.go = true;
                 forecast.expected_pause_ms = took.as_secs_f64() * 1000.0;
             }
-            Err(error) => forecast.reasons.push(super::cut::reason(&error)),
+            Err(error) => forecast.reasons.push(reason(&error)),
         }
         Ok(RollbackReport { forecast: Some(forecast), ..RollbackReport::default() })
     }
@@ -226,10 +204,7 @@ impl Rollback<'_> {
         // Applications wait meanwhile: not for long.
         let wait = limit.deadline.min(AGAIN);
         let limit = Limit { deadline: wait, ..limit };
-        target
-            .lock_tables(&transaction, plan, wait)
-            .await
-            .map_err(|error| super::returning::late(limit, &error))?;
+        target.lock_tables(&transaction, plan, wait).await.map_err(|error| late(limit, &error))?;
         target.close(&transaction, plan).await?;
         transaction.rollback().await.map_err(failed)
     }

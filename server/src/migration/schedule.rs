@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use switchback_proto::v1::ValidateRequest;
 use tokio::time::interval;
 
-use super::{Migrations, keeper::carries};
+use super::{Migrations, carrier::carries};
 use crate::{
     clock,
     db::Database,

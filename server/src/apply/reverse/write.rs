@@ -165,7 +165,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The key of the row, as far as it is read.
-    fn name(&self) -> String {
+    fn name(&self) -> Option<String> {
         let key = self.table.followed.key.iter().flatten();
         let named: Vec<(&str, OwnedValue)> = key
             .filter_map(|column| {
@@ -174,30 +174,28 @@ impl<'a> Rows<'a> {
                 Some((name, self.values.get(at)?.clone()))
             })
             .collect();
-        if named.is_empty() { "a row".into() } else { format!("the row {}", key::name(&named)) }
+        (!named.is_empty()).then(|| key::name(&named))
     }
 
     fn refused(&self, column: usize) -> Error {
-        let column = &self.table.followed.columns[column];
-        let table = &self.table.followed.plan.source;
-        Error::new(
-            Reason::ReturnRefused,
-            format!(
-                "{} of {table} holds a value in {} that SQLite cannot hold",
-                self.name(),
-                column.target
-            ),
-        )
-        .hint("change the value on PostgreSQL; until then nothing more is carried back")
+        let column = &self.table.followed.columns[column].target;
+        self.stands_in_the_way(&format!("holds a value in {column} that SQLite cannot hold"))
     }
 
     fn violates(&self, error: &rusqlite::Error) -> Error {
-        let table = &self.table.followed.plan.source;
         let code = error.sqlite_error().map_or(0, |error| error.extended_code);
-        Error::new(
-            Reason::ReturnRefused,
-            format!("{} of {table} breaks a constraint that SQLite has (code {code})", self.name()),
-        )
-        .hint("change the row on PostgreSQL; until then nothing more is carried back")
+        self.stands_in_the_way(&format!("breaks a constraint that SQLite has (code {code})"))
+    }
+
+    fn stands_in_the_way(&self, why: &str) -> Error {
+        let table = &self.table.followed.plan.source;
+        let error = Error::new(Reason::ReturnRefused, format!("a row of {table} {why}")).hint(
+            "change the row on PostgreSQL, which `switchback status` names; until then nothing \
+             more is carried back",
+        );
+        match self.name() {
+            Some(key) => error.row(key),
+            None => error,
+        }
     }
 }

@@ -1,9 +1,6 @@
 //! Reverse capture in PostgreSQL, and how far what it wrote down is carried back.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::Duration};
 
 use switchback_proto::v1::Plan;
 use tokio_postgres::{GenericClient, Transaction, types::ToSql};
@@ -34,8 +31,6 @@ pub(crate) struct Returned {
     pub(crate) version: i64,
     /// Changes carried back since the last switch.
     pub(crate) changes: i64,
-    /// When the last ones were.
-    pub(crate) at: SystemTime,
 }
 
 impl Target {
@@ -278,15 +273,10 @@ pub(crate) async fn returned(
     client: &impl GenericClient,
     database: &str,
 ) -> Result<Option<Returned>> {
-    let sql = "SELECT beat, source_version, changes, carried_at FROM switchback.returned \
+    let sql = "SELECT beat, source_version, changes FROM switchback.returned \
                WHERE database = $1";
     let row = client.query_opt(sql, &[&database]).await.map_err(failed)?;
-    Ok(row.map(|row| Returned {
-        beat: row.get(0),
-        version: row.get(1),
-        changes: row.get(2),
-        at: row.get(3),
-    }))
+    Ok(row.map(|row| Returned { beat: row.get(0), version: row.get(1), changes: row.get(2) }))
 }
 
 /// Records where the source is when PostgreSQL becomes active, in that transaction.
