@@ -229,6 +229,7 @@ impl Reverser {
             (self.source.clone(), Arc::clone(&self.schema), self.migration.clone());
         let tables = Arc::clone(&self.tables);
         let mut batch = std::mem::take(taken);
+        self.target.flush().await;
         blocking(move || {
             let connection = source.open()?;
             let explain = |error| source.explain(error);

@@ -44,13 +44,24 @@ pub async fn target_drift(plan: &Plan, client: &Client) -> Result<Vec<Finding>> 
     }
     findings.extend(new_foreign_keys(plan, &catalog));
     findings.extend(new_triggers(plan, client).await?);
-    let planned = |name: &String| plan.tables.iter().any(|table| table.target == *name);
-    let mut new: Vec<&String> = catalog.relations.keys().filter(|name| !planned(name)).collect();
+    let others = tables_of_others(plan, client).await?;
+    let known = |name: &&String| {
+        others.contains(name) || plan.tables.iter().any(|table| table.target == **name)
+    };
+    let mut new: Vec<&String> = catalog.relations.keys().filter(|name| !known(name)).collect();
     new.sort_unstable();
     findings.extend(new.into_iter().map(|name| {
         left_behind(Place::table(name), "the table is new in PostgreSQL, and SQLite has none")
     }));
     Ok(findings)
+}
+
+/// Several databases may share a schema.
+async fn tables_of_others(plan: &Plan, client: &Client) -> Result<Vec<String>> {
+    let sql = "SELECT relation FROM switchback.steps \
+               WHERE kind = 'table' AND namespace = $1 AND database <> $2";
+    let rows = client.query(sql, &[&plan.target_schema, &plan.database]).await.map_err(failed)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn new_columns(table: &TablePlan, relation: &Relation) -> Vec<Finding> {
@@ -80,6 +91,8 @@ fn new_foreign_keys(plan: &Plan, catalog: &Catalog) -> Vec<Finding> {
             }
         }
     }
+    // Both were in no order.
+    findings.sort_by(|a, b| (&a.table, &a.message).cmp(&(&b.table, &b.message)));
     findings
 }
 

@@ -83,6 +83,18 @@ impl Target {
         Err(self.refused(&*client, database, migration).await)
     }
 
+    /// Makes durable what is committed by now. Applications may commit with `synchronous_commit =
+    /// off`: what SQLite gets must not be what a crash of PostgreSQL takes back.
+    pub(crate) async fn flush(&self) {
+        // A commit of ours is waited for, where it has written something.
+        let sql = "SELECT pg_logical_emit_message(true, 'switchback', '')";
+        let flushed =
+            async { self.postgres().get().await?.query_one(sql, &[]).await.map_err(failed) };
+        if let Err(error) = flushed.await {
+            tracing::debug!(%error, "what was committed may not be durable yet");
+        }
+    }
+
     /// Changes that are not carried back.
     pub(crate) async fn waiting(&self, database: &str) -> Result<u64> {
         let client = self.postgres().get().await?;
