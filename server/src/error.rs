@@ -147,6 +147,26 @@ reasons! {
     StateUnusable = "STATE_UNUSABLE", Unavailable;
     /// The state directory has no space left.
     StateFull = "STATE_FULL", Exhausted;
+    /// The store of backups does not answer.
+    StoreUnreachable = "STORE_UNREACHABLE", Unavailable;
+    /// The store of backups refuses the credentials, or lacks the bucket or the directory.
+    StoreRefused = "STORE_REFUSED", Precondition;
+    /// The store of backups has no space left.
+    StoreFull = "STORE_FULL", Exhausted;
+    /// The store of backups was written by a newer version.
+    StoreNewer = "STORE_NEWER", Precondition;
+    /// No such backup.
+    UnknownBackup = "UNKNOWN_BACKUP", NotFound;
+    /// A backup is damaged: a chunk or its manifest is missing, truncated or not what it was.
+    BackupDamaged = "BACKUP_DAMAGED", Precondition;
+    /// A backup is encrypted with a key that the server does not have.
+    BackupKey = "BACKUP_KEY", Precondition;
+    /// A backup or a sweep of the store is in the way.
+    StoreBusy = "STORE_BUSY", Conflict;
+    /// There is something where the backup is to be restored.
+    RestoreRefused = "RESTORE_REFUSED", Precondition;
+    /// What was restored is not what the backup holds, or could not be restored whole.
+    RestoreFailed = "RESTORE_FAILED", Internal;
     /// The caller asked to stop.
     Cancelled = "CANCELLED", Cancelled;
     /// Not in this version.

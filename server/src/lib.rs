@@ -5,6 +5,8 @@
 
 pub mod app;
 mod apply;
+#[allow(dead_code)]
+mod backup;
 pub mod capture;
 pub mod census;
 pub mod clock;
@@ -15,6 +17,8 @@ pub mod dialect;
 pub mod error;
 mod failpoint;
 pub mod migration;
+#[allow(dead_code)]
+mod object_store;
 pub mod operations;
 pub mod rpc;
 pub mod shutdown;

@@ -1,0 +1,4 @@
+//! Backups of the active engine, and their restoration: docs/backup-format.md says what is stored.
+
+pub(crate) mod chunk;
+pub(crate) mod manifest;
