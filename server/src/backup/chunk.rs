@@ -25,10 +25,30 @@ pub(crate) struct ChunkRef {
     pub(crate) length: u32,
 }
 
+/// Gives contents their ids: with a key, so that nobody else can tell what a store holds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ids(Option<[u8; 32]>);
+
+impl Ids {
+    /// By a derived key; without one, the plain hash.
+    pub(crate) fn new(key: Option<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// The id of a content.
+    pub(crate) fn of(&self, content: &[u8]) -> ChunkId {
+        let hash = match &self.0 {
+            Some(key) => blake3::keyed_hash(key, content),
+            None => blake3::hash(content),
+        };
+        ChunkId(*hash.as_bytes())
+    }
+}
+
 /// Takes what a reader of an engine has read.
 pub(crate) trait Sink: Send + Sync {
-    /// The id that a content has here.
-    fn id(&self, content: &[u8]) -> ChunkId;
+    /// How contents are named here.
+    fn ids(&self) -> Ids;
 
     /// Stores a content of at most [`LARGEST`] bytes, unless it is there already; returns when it
     /// is durable. May be called many times at once; it is the sink that holds callers back.
@@ -37,6 +57,9 @@ pub(crate) trait Sink: Send + Sync {
 
 /// Gives stored content back.
 pub(crate) trait Fetch: Send + Sync {
+    /// How contents are named here.
+    fn ids(&self) -> Ids;
+
     /// The content, which is what the id says.
     fn get(&self, chunk: ChunkRef) -> impl Future<Output = Result<Vec<u8>>> + Send;
 }
