@@ -13,7 +13,7 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 35] = [
+const JSON: [&str; 39] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
@@ -39,6 +39,7 @@ const JSON: [&str; 35] = [
     "SchemaDifference",
     "BackupReport",
     "RestoreReport",
+    "VerifyBackupReport",
     "PlanOptions",
     "PlanRequest",
     "MigrateRequest",
@@ -47,17 +48,21 @@ const JSON: [&str; 35] = [
     "AbortRequest",
     "RollbackRequest",
     "FinalizeRequest",
+    "BackupRequest",
+    "RestoreRequest",
+    "VerifyBackupRequest",
     "EngineStatus",
     "SchemaVersion",
 ];
 
 /// Enum fields of those messages, and the module that writes them as a word.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 12] = [
     ("Finding.severity", "severity"),
     ("Finding.choices", "dispositions"),
     ("Choice.disposition", "disposition"),
     ("RowDifference.kind", "difference_kind"),
     ("BackupReport.engine", "engine"),
+    ("RestoreRequest.into_engine", "engine"),
     ("PlanOptions.identifier_case", "identifier_case"),
     ("PlanOptions.schema_mode", "schema_mode"),
     ("MigrateRequest.cutover", "cutover_mode"),

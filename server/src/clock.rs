@@ -20,3 +20,13 @@ pub fn from_millis(millis: i64) -> Timestamp {
     let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
     Timestamp { seconds: millis.div_euclid(1000), nanos }
 }
+
+/// A number of milliseconds since 1970 as RFC 3339 writes it.
+pub fn rfc3339(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).unwrap_or_default().to_string()
+}
+
+/// Milliseconds since 1970 of what RFC 3339 writes.
+pub fn from_rfc3339(text: &str) -> Option<i64> {
+    text.parse().ok().map(jiff::Timestamp::as_millisecond)
+}

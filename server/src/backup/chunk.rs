@@ -57,9 +57,6 @@ pub(crate) trait Sink: Send + Sync {
 
 /// Gives stored content back.
 pub(crate) trait Fetch: Send + Sync {
-    /// How contents are named here.
-    fn ids(&self) -> Ids;
-
     /// The content, which is what the id says.
     fn get(&self, chunk: ChunkRef) -> impl Future<Output = Result<Vec<u8>>> + Send;
 }

@@ -114,6 +114,7 @@ fn migrations() -> Migrator {
         ("halted", include_str!("../../../migrations/control/0004_halted.sql")),
         ("validated", include_str!("../../../migrations/control/0005_validated.sql")),
         ("carried", include_str!("../../../migrations/control/0006_carried.sql")),
+        ("backed_up", include_str!("../../../migrations/control/0007_backed_up.sql")),
     ];
     let migrations = (1..).zip(versions).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

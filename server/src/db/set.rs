@@ -1,6 +1,11 @@
 //! The configured databases: their connections and their state.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use switchback_proto::{
     v1::{
@@ -71,6 +76,8 @@ pub struct Known<'a> {
     pub lag: Option<LagNow>,
     /// Whether the active engine answered when the health check asked last.
     pub answers: Option<bool>,
+    /// When the newest backup was taken, in milliseconds since 1970.
+    pub backed_up_at: Option<i64>,
 }
 
 /// Every configured database.
@@ -107,6 +114,12 @@ impl DatabaseSet {
         Ok(Self { databases: databases.collect::<Result<_>>()?, store })
     }
 
+    /// One database, with records of its own.
+    pub(crate) fn of(database: Database, store: ControlStore) -> Self {
+        let databases = BTreeMap::from([(database.config.name.clone(), database)]);
+        Self { databases, store }
+    }
+
     /// Names of the databases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.databases.keys().map(String::as_str)
@@ -129,6 +142,9 @@ impl DatabaseSet {
                 let _ = timeout(EXPECT, self.follow_decision(name, database)).await;
             }
             let record = self.store.database(name).await?;
+            if let Some(at) = self.store.backed_up_at(name).await? {
+                database.standing.set_backed_up(at);
+            }
             tracing::info!(
                 database = name,
                 active_engine = record.active.word(),
@@ -211,6 +227,7 @@ impl DatabaseSet {
                 record,
                 lag: database.known_lag(&record),
                 answers: asked.map(|(_, answers)| answers),
+                backed_up_at: database.standing.backed_up_at(),
             })
         })
     }
@@ -224,6 +241,7 @@ impl DatabaseSet {
         let record = self.store.database(name).await?;
         let halted_by = self.store.halted_by(name).await?;
         let validated_at = self.store.validated_at(name).await?.map(clock::from_millis);
+        let backed_up_at = self.store.backed_up_at(name).await?.map(clock::from_millis);
         let (sqlite, postgres, user_version) = tokio::join!(
             database.sqlite.status(),
             database.postgres_status(),
@@ -234,7 +252,7 @@ impl DatabaseSet {
             halted_by.into_iter().chain(database.standing.findings()).collect();
         let rollback = rollback(&record, &findings).into();
         let state = describe(database, record, newest, engines);
-        Ok(v1::Database { findings, rollback, validated_at, ..state })
+        Ok(v1::Database { findings, rollback, validated_at, backed_up_at, ..state })
     }
 
     /// Closes every connection.
@@ -250,6 +268,22 @@ impl Database {
     /// The target, as this server may change it.
     pub fn target(&self) -> Target {
         Target::new(self.postgres.clone(), self.holder.clone())
+    }
+
+    /// The same settings over another file and another target, which nobody else knows.
+    pub(crate) fn with(&self, sqlite: &Path, postgres: Postgres, scratch: &Path) -> Self {
+        Self {
+            config: DatabaseConfig { sqlite: sqlite.to_owned(), engine: None, ..self.config.clone() },
+            source: SourceFile::new(sqlite),
+            postgres,
+            scratch: scratch.to_owned(),
+            gate: Arc::default(),
+            wake: Arc::default(),
+            holder: self.holder.clone(),
+            lag: Lag::default(),
+            standing: Standing::default(),
+            sqlite: SqlitePoolOfSource::new(sqlite),
+        }
     }
 
     fn known_lag(&self, record: &DatabaseRecord) -> Option<LagNow> {

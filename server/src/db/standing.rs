@@ -19,6 +19,7 @@ struct Told {
     given_up: Option<Finding>,
     coordinator: String,
     active: Option<(Engine, bool)>,
+    backed_up_at: Option<i64>,
 }
 
 impl Standing {
@@ -51,6 +52,17 @@ impl Standing {
     /// Says which engine was asked as the active one, and whether it answered.
     pub fn set_active(&self, engine: Engine, answers: bool) {
         self.told().active = Some((engine, answers));
+    }
+
+    /// Says when the newest backup was taken, in milliseconds since 1970.
+    pub fn set_backed_up(&self, at: i64) {
+        let mut told = self.told();
+        told.backed_up_at = told.backed_up_at.max(Some(at));
+    }
+
+    /// When the newest backup was taken, in milliseconds since 1970.
+    pub fn backed_up_at(&self) -> Option<i64> {
+        self.told().backed_up_at
     }
 
     /// Which server holds the lease; empty where none does.

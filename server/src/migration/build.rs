@@ -87,7 +87,10 @@ pub(super) async fn write_record(
     let no_json = |e| Error::new(Reason::Internal, "the plan has no JSON form").caused_by(e);
     let plan = serde_json::to_string(journal.plan()?).map_err(no_json)?;
     let schema = serde_json::to_string(journal.schema()?).map_err(no_json)?;
-    let request = serde_json::to_string(context.request).map_err(no_json)?;
+    // With the backup that was made for it: finalize asks for that.
+    let backup_id = journal.report.backup_id.clone();
+    let request = MigrateRequest { backup_id, ..context.request.clone() };
+    let request = serde_json::to_string(&request).map_err(no_json)?;
     let control = Control {
         database: context.name().clone(),
         migration: context.id.clone(),

@@ -8,7 +8,7 @@ mod patience;
 
 use std::time::{Duration, Instant};
 
-use switchback_proto::v1::{CutoverMode, LagEvent, MigrateRequest, Phase, Severity};
+use switchback_proto::v1::{CutoverMode, Engine, LagEvent, MigrateRequest, Phase, Severity};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ use patience::{LONGEST_WAIT, finishes};
 
 use crate::{
     apply::Extent,
+    backup::{Backups, Creation, new_id},
     db::{
         Database,
         control::{ControlStore, DatabaseRecord},
@@ -65,6 +66,7 @@ pub(super) enum Goal {
 pub(super) struct Coordinator<'a> {
     database: &'a Database,
     store: &'a ControlStore,
+    backups: &'a Backups,
     target: Target,
     request: MigrateRequest,
     /// Id of the migration: the operation's own, or that of the one that is switched.
@@ -76,8 +78,7 @@ pub(super) struct Coordinator<'a> {
 
 impl<'a> Coordinator<'a> {
     pub(super) fn new(
-        database: &'a Database,
-        store: &'a ControlStore,
+        (database, store, backups): (&'a Database, &'a ControlStore, &'a Backups),
         request: MigrateRequest,
         run: Run,
         halt: CancellationToken,
@@ -86,6 +87,7 @@ impl<'a> Coordinator<'a> {
         Self {
             database,
             store,
+            backups,
             target: database.target(),
             request,
             migration: run.id.clone(),
@@ -258,6 +260,7 @@ impl<'a> Coordinator<'a> {
             Phase::Idle => Ok(Event::Requested),
             Phase::Planning => {
                 self.plan(journal).await?;
+                self.back_up(journal).await?;
                 Ok(Event::Planned)
             }
             Phase::Installing => {
@@ -381,6 +384,29 @@ impl<'a> Coordinator<'a> {
         journal.epoch = self.store.database(&self.run.database).await?.epoch;
         journal.plan = Some(planned.plan);
         journal.schema = Some(planned.schema);
+        Ok(())
+    }
+
+    /// Stores the source as it is before the first change.
+    async fn back_up(&self, journal: &mut Journal) -> Result<()> {
+        let name = &self.run.database;
+        if !self.request.backup_id.is_empty() {
+            self.backups.check(name, &self.request.backup_id).await?;
+            journal.report.backup_id = self.request.backup_id.clone();
+        } else if !self.request.skip_backup {
+            let creation = Creation {
+                database: self.database,
+                engine: Engine::Sqlite,
+                id: new_id(),
+                log: &self.run.log,
+                halt: &self.halt,
+            };
+            let report = self.backups.create(creation).await.map_err(|error| {
+                let hint = format!("{}; or go without a backup (--skip-backup)", error.hint_text());
+                error.at("the backup before the migration").hint(hint)
+            })?;
+            journal.report.backup_id = report.backup_id;
+        }
         Ok(())
     }
 

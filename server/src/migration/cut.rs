@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     apply::Extent,
+    backup::Backups,
     db::{Database, control::ControlStore},
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
@@ -26,7 +27,7 @@ const TRY: Duration = Duration::from_secs(2);
 
 /// Makes PostgreSQL the active engine of a database whose migration is in following.
 pub(super) async fn run(
-    (database, store): (&Database, &ControlStore),
+    (database, store, backups): (&Database, &ControlStore, &Backups),
     request: &CutoverRequest,
     mut run: Run,
     halt: CancellationToken,
@@ -59,7 +60,7 @@ pub(super) async fn run(
         0 => DEADLINE,
         millis => Duration::from_millis(millis),
     };
-    let coordinator = Coordinator::new(database, store, recorded.request, run, halt)
+    let coordinator = Coordinator::new((database, store, backups), recorded.request, run, halt)
         .cutover(recorded.migration, deadline);
     let outcome = Box::pin(coordinator.run()).await?;
     let report = match outcome.report {

@@ -15,6 +15,7 @@ use super::{
     steady::{enter, until_done},
 };
 use crate::{
+    backup::Backups,
     capture::seal,
     clock,
     db::{
@@ -32,13 +33,13 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Ends the migration: there is no way back from here on.
 pub(super) async fn run(
-    (database, store): (&Database, &ControlStore),
+    (database, store, backups): (&Database, &ControlStore, &Backups),
     request: &FinalizeRequest,
     run: Run,
     halt: CancellationToken,
 ) -> Option<Outcome> {
     let _gate = database.gate.lock().await;
-    let finalize = Finalize { database, store, run: &run, halt: &halt };
+    let finalize = Finalize { database, store, backups, run: &run, halt: &halt };
     let done = finalize.finalize(request).await;
     finished_unless_cut(&run, done.map(Report::Finalize))
 }
@@ -46,6 +47,7 @@ pub(super) async fn run(
 struct Finalize<'a> {
     database: &'a Database,
     store: &'a ControlStore,
+    backups: &'a Backups,
     run: &'a Run,
     halt: &'a CancellationToken,
 }
@@ -62,6 +64,7 @@ impl Finalize<'_> {
             if !request.force && !begun {
                 self.refuse_stale().await?;
                 self.refuse_lag(&recorded).await?;
+                self.refuse_without_backup(&recorded).await?;
             }
             if self.halt.is_cancelled() {
                 return Err(cancelled());
@@ -103,6 +106,20 @@ impl Finalize<'_> {
         }
         Err(Error::new(Reason::ValidationStale, "both engines were not compared within a day")
             .hint("compare them (`switchback validate`), or finalize all the same with --force"))
+    }
+
+    /// The backup from before the migration is what is left of it, once there is no way back.
+    async fn refuse_without_backup(&self, recorded: &Recorded) -> Result<()> {
+        let id = &recorded.request.backup_id;
+        if id.is_empty() {
+            return Ok(());
+        }
+        let checked = self.backups.check(&self.database.config.name, id).await;
+        checked.map_err(|error| {
+            let hint = "make another one (`switchback backup`) and finalize with --force, or bring \
+                        the store back";
+            error.at("the backup from before the migration").hint(hint)
+        })
     }
 
     async fn refuse_lag(&self, recorded: &Recorded) -> Result<()> {

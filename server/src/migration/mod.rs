@@ -1,4 +1,4 @@
-//! What operations do: plan, migrate, validate, cut over, abort.
+//! What operations do: plan, migrate, validate, cut over, roll back, finalize, abort.
 
 mod abort;
 mod activation;
@@ -37,6 +37,7 @@ use switchback_proto::v1::{PlanReport, PlanRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup::Backups,
     db::{Database, DatabaseSet, control::ControlStore},
     dialect::ddl,
     error::{Reason, Result},
@@ -48,12 +49,13 @@ use crate::{
 pub struct Migrations {
     set: Arc<DatabaseSet>,
     store: ControlStore,
+    backups: Backups,
 }
 
 impl Migrations {
     /// Over the configured databases.
-    pub fn new(set: Arc<DatabaseSet>, store: ControlStore) -> Self {
-        Self { set, store }
+    pub fn new(set: Arc<DatabaseSet>, store: ControlStore, backups: Backups) -> Self {
+        Self { set, store, backups }
     }
 
     async fn dispatch(&self, run: Run) -> Option<Outcome> {
@@ -72,7 +74,7 @@ impl Migrations {
                 }
                 Request::Cutover(request) => {
                     let request = request.clone();
-                    return Box::pin(cut::run((database, &self.store), &request, run, halt)).await;
+                    return Box::pin(cut::run((database, &self.store, &self.backups), &request, run, halt)).await;
                 }
                 Request::Abort(request) => {
                     let request = request.clone();
@@ -85,14 +87,17 @@ impl Migrations {
                 }
                 Request::Finalize(request) => {
                     let request = request.clone();
-                    return Box::pin(finalize::run((database, &self.store), &request, run, halt))
+                    return Box::pin(finalize::run((database, &self.store, &self.backups), &request, run, halt))
                         .await;
+                }
+                Request::Backup(_) | Request::Restore(_) | Request::VerifyBackup(_) => {
+                    return Box::pin(self.backups.run(database, run, halt)).await;
                 }
                 Request::Migrate(request) => {
                     let request = request.clone();
                     let _gate = database.gate.lock().await;
-                    let coordinator =
-                        coordinator::Coordinator::new(database, &self.store, *request, run, halt);
+                    let parts = (database, &self.store, &self.backups);
+                    let coordinator = coordinator::Coordinator::new(parts, *request, run, halt);
                     return Box::pin(coordinator.run()).await;
                 }
             },

@@ -21,6 +21,9 @@ const LONGEST_DEADLINE_MS: u64 = 10 * 60 * 1000;
 /// A caller's own id: room for a UUID, a path or a hash.
 const LONGEST_REQUEST_ID: usize = 256;
 
+/// Room for what is put behind it in the names of files and databases.
+const LONGEST_NAME: usize = 40;
+
 pub(super) fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     options(request.options.as_ref())
@@ -54,6 +57,53 @@ pub(super) fn rollback(request: &v1::RollbackRequest) -> Result<(), Status> {
 pub(super) fn finalize(request: &v1::FinalizeRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("keep_source", v1::KeepSource::try_from(request.keep_source))
+}
+
+pub(super) fn backup(request: &v1::BackupRequest) -> Result<(), Status> {
+    request_id(&request.request_id)
+}
+
+pub(super) fn restore(request: &v1::RestoreRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    known("into_engine", v1::Engine::try_from(request.into_engine))?;
+    backup_id(&request.backup_id)?;
+    let name = &request.restore_as;
+    if name.is_empty() {
+        return Ok(());
+    }
+    // It becomes the name of a file, or of a database.
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !is_name || name.starts_with('-') || name.len() > LONGEST_NAME {
+        let hint = "ASCII letters, digits, '-' and '_', at most 40 of them, not '-' first";
+        return Err(refuse("restore_as is no name", hint));
+    }
+    if request.overwrite {
+        return Err(refuse("restore_as makes something new", "overwrite goes without a name"));
+    }
+    Ok(())
+}
+
+pub(super) fn verify_backup(request: &v1::VerifyBackupRequest) -> Result<(), Status> {
+    request_id(&request.request_id)?;
+    backup_id(&request.backup_id)
+}
+
+pub(super) fn prune(request: &v1::PruneBackupsRequest) -> Result<(), Status> {
+    let rules =
+        [request.keep_last, request.keep_daily, request.keep_weekly, request.keep_monthly];
+    if rules.iter().all(|rule| *rule == 0) {
+        return Err(refuse("no rule says what to keep", "set at least one, such as keep_last"));
+    }
+    Ok(())
+}
+
+/// An id becomes a part of a name in the store.
+pub(super) fn backup_id(id: &str) -> Result<(), Status> {
+    let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !id.is_empty() && id.len() <= LONGEST_NAME && is_id {
+        return Ok(());
+    }
+    Err(refuse("backup_id is no id of a backup", "`switchback backups list` shows them"))
 }
 
 fn deadline(millis: u64) -> Result<(), Status> {

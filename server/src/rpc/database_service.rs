@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{check, status_of};
 use crate::{
+    backup::Backups,
     db::DatabaseSet,
     error::{Error, Reason, Result},
     operations::{self, Operations},
@@ -21,14 +22,15 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Databases {
     set: Arc<DatabaseSet>,
     operations: Operations,
+    backups: Backups,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Databases {
     /// Over the configured databases and the server's operations.
-    pub fn new(set: Arc<DatabaseSet>, operations: Operations) -> Self {
-        Self { set, operations }
+    pub fn new(set: Arc<DatabaseSet>, operations: Operations, backups: Backups) -> Self {
+        Self { set, operations, backups }
     }
 
     /// Starts an operation and streams its events.
@@ -186,44 +188,60 @@ impl DatabaseService for Databases {
 
     async fn backup(
         &self,
-        _: Request<v1::BackupRequest>,
+        request: Request<v1::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
-        later("Backup")
+        let request = request.into_inner();
+        check::backup(&request)?;
+        let wrap = |event| v1::BackupResponse { event: Some(event) };
+        self.start(operations::Request::Backup(request), wrap).await
     }
 
     async fn restore(
         &self,
-        _: Request<v1::RestoreRequest>,
+        request: Request<v1::RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
-        later("Restore")
+        let request = request.into_inner();
+        check::restore(&request)?;
+        let wrap = |event| v1::RestoreResponse { event: Some(event) };
+        self.start(operations::Request::Restore(request), wrap).await
     }
 
     async fn list_backups(
         &self,
-        _: Request<v1::ListBackupsRequest>,
+        request: Request<v1::ListBackupsRequest>,
     ) -> Result<Response<v1::ListBackupsResponse>, Status> {
-        later("ListBackups")
+        let listed = self.backups.list(&request.into_inner()).await;
+        listed.map(Response::new).map_err(|error| status_of(&error))
     }
 
     async fn verify_backup(
         &self,
-        _: Request<v1::VerifyBackupRequest>,
+        request: Request<v1::VerifyBackupRequest>,
     ) -> Result<Response<Self::VerifyBackupStream>, Status> {
-        later("VerifyBackup")
+        let request = request.into_inner();
+        check::verify_backup(&request)?;
+        let wrap = |event| v1::VerifyBackupResponse { event: Some(event) };
+        self.start(operations::Request::VerifyBackup(request), wrap).await
     }
 
     async fn delete_backup(
         &self,
-        _: Request<v1::DeleteBackupRequest>,
+        request: Request<v1::DeleteBackupRequest>,
     ) -> Result<Response<v1::DeleteBackupResponse>, Status> {
-        later("DeleteBackup")
+        let request = request.into_inner();
+        check::backup_id(&request.backup_id)?;
+        let deleted = self.backups.delete(&request).await;
+        deleted.map(Response::new).map_err(|error| status_of(&error))
     }
 
     async fn prune_backups(
         &self,
-        _: Request<v1::PruneBackupsRequest>,
+        request: Request<v1::PruneBackupsRequest>,
     ) -> Result<Response<v1::PruneBackupsResponse>, Status> {
-        later("PruneBackups")
+        let request = request.into_inner();
+        check::prune(&request)?;
+        let pruned = self.backups.prune(&request).await;
+        pruned.map(Response::new).map_err(|error| status_of(&error))
     }
 }
 

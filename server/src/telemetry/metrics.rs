@@ -24,11 +24,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     export::Exporter,
     names::{
-        ACTIVE_ENGINE, DATABASE, DIRECTION, ENGINE, ENGINE_UP, EPOCH, LAG_CHANGES, LAG_SECONDS,
-        SCOPE, WRITE_PAUSE_SECONDS,
+        ACTIVE_ENGINE, BACKUP_AGE_SECONDS, BACKUP_BYTES, BACKUPS, DATABASE, DIRECTION, ENGINE,
+        ENGINE_UP, EPOCH, LAG_CHANGES, LAG_SECONDS, RESULT, SCOPE, WRITE_PAUSE_SECONDS,
     },
 };
 use crate::{
+    clock,
     config::Otlp,
     db::{DatabaseSet, Known},
     error::{Error, Reason, Result},
@@ -62,6 +63,7 @@ impl Metrics {
         let meter = provider.meter(SCOPE);
         observe_lag(&meter, set);
         observe_engines(&meter, set);
+        observe_backups(&meter, set);
         global::set_meter_provider(provider.clone());
         tracing::info!(collector = otlp.shown(), interval = ?otlp.interval, "metrics are sent");
         Ok(Self { provider, _over: over.drop_guard() })
@@ -92,6 +94,25 @@ pub(crate) fn record_write_pause(database: &str, from: Engine, millis: f64) {
         .with_boundaries(PAUSES.to_vec())
         .build();
     histogram.record(millis / 1000.0, &away_from(database, from));
+}
+
+/// Counts a backup and what it sent to the store.
+pub(crate) fn record_backup(database: &str, engine: Engine, uploaded: Option<u64>) {
+    let meter = global::meter(SCOPE);
+    let result = if uploaded.is_some() { "succeeded" } else { "failed" };
+    let [database, engine] = of_engine(database, engine);
+    meter
+        .u64_counter(BACKUPS.name)
+        .with_unit(BACKUPS.unit)
+        .with_description(BACKUPS.description)
+        .build()
+        .add(1, &[database.clone(), engine.clone(), KeyValue::new(RESULT, result)]);
+    meter
+        .u64_counter(BACKUP_BYTES.name)
+        .with_unit(BACKUP_BYTES.unit)
+        .with_description(BACKUP_BYTES.description)
+        .build()
+        .add(uploaded.unwrap_or_default(), &[database, engine]);
 }
 
 fn collector(otlp: &Otlp) -> Result<MetricExporter> {
@@ -189,6 +210,24 @@ fn observe_engines(meter: &Meter, set: &Arc<DatabaseSet>) {
             for Known { name, record, answers, .. } in known.known() {
                 if let Some(answers) = answers {
                     gauge.observe(answers.into(), &of_engine(name, record.active));
+                }
+            }
+        })
+        .build();
+}
+
+fn observe_backups(meter: &Meter, set: &Arc<DatabaseSet>) {
+    let known = Arc::clone(set);
+    meter
+        .f64_observable_gauge(BACKUP_AGE_SECONDS.name)
+        .with_unit(BACKUP_AGE_SECONDS.unit)
+        .with_description(BACKUP_AGE_SECONDS.description)
+        .with_callback(move |gauge| {
+            for Known { name, backed_up_at, .. } in known.known() {
+                if let Some(at) = backed_up_at {
+                    let age = clock::now_millis().saturating_sub(at).max(0);
+                    let age = Duration::from_millis(age.unsigned_abs());
+                    gauge.observe(age.as_secs_f64(), &[database(name)]);
                 }
             }
         })

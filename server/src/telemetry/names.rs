@@ -13,6 +13,9 @@ pub(super) const DATABASE: &str = "database";
 /// `sqlite` or `postgres`.
 pub(super) const ENGINE: &str = "engine";
 
+/// `succeeded` or `failed`.
+pub(super) const RESULT: &str = "result";
+
 /// Where changes go: `forward` is from the source to the target.
 pub(super) const DIRECTION: &str = "direction";
 
@@ -60,14 +63,41 @@ pub(super) const WRITE_PAUSE_SECONDS: Name = Name {
     description: "how long writers waited at a switch",
 };
 
+pub(super) const BACKUP_AGE_SECONDS: Name = Name {
+    name: "switchback.backup_age_seconds",
+    unit: "s",
+    description: "time since the newest good backup was taken",
+};
+
+pub(super) const BACKUPS: Name = Name {
+    name: "switchback.backups",
+    unit: "{backup}",
+    description: "backups that were made, or failed",
+};
+
+pub(super) const BACKUP_BYTES: Name = Name {
+    name: "switchback.backup_bytes",
+    unit: "By",
+    description: "bytes that went to the store of backups",
+};
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
 
-    const ALL: [Name; 6] =
-        [LAG_CHANGES, LAG_SECONDS, ACTIVE_ENGINE, EPOCH, ENGINE_UP, WRITE_PAUSE_SECONDS];
+    const ALL: [Name; 9] = [
+        LAG_CHANGES,
+        LAG_SECONDS,
+        ACTIVE_ENGINE,
+        EPOCH,
+        ENGINE_UP,
+        WRITE_PAUSE_SECONDS,
+        BACKUP_AGE_SECONDS,
+        BACKUPS,
+        BACKUP_BYTES,
+    ];
 
     #[test]
     fn the_page_lists_every_metric_and_no_other() {

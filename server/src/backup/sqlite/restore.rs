@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::read::Progress;
 use crate::{
     backup::{
-        chunk::{ChunkRef, Fetch, Ids},
+        chunk::Fetch,
         index,
         manifest::SqliteContent,
     },
@@ -34,25 +34,21 @@ pub(crate) async fn restore(
 ) -> Result<u64> {
     let bytes = u64::from(content.page_size) * content.pages;
     let (send, receive) = mpsc::channel(1);
-    let by = fetch.ids();
     let writing = {
         let path = path.to_owned();
-        blocking(move || write(&path, bytes, by, receive))
+        blocking(move || write(&path, bytes, receive))
     };
     let fetching = async move {
         let mut done = 0;
         for list in &content.index {
-            let chunks = index::read(fetch, *list).await?;
-            let fetched = stream::iter(chunks).map(|chunk| async move {
-                let content = fetch.get(chunk).await?;
-                Ok::<_, Error>((chunk, content))
-            });
+            let chunks = index::read_one(fetch, *list).await?;
+            let fetched = stream::iter(chunks).map(|chunk| fetch.get(chunk));
             let mut fetched = fetched.buffered(FETCHED_AT_ONCE);
             while let Some(piece) = fetched.try_next().await? {
                 if cancel.is_cancelled() {
                     return Err(cancelled());
                 }
-                done += u64::from(piece.0.length);
+                done += piece.len() as u64;
                 if send.send(piece).await.is_err() {
                     // The writer has failed, and says why.
                     return Ok(());
@@ -67,12 +63,7 @@ pub(crate) async fn restore(
     Ok(bytes)
 }
 
-fn write(
-    path: &Path,
-    bytes: u64,
-    by: Ids,
-    mut pieces: mpsc::Receiver<(ChunkRef, Vec<u8>)>,
-) -> Result<()> {
+fn write(path: &Path, bytes: u64, mut pieces: mpsc::Receiver<Vec<u8>>) -> Result<()> {
     let failed = |error: std::io::Error| unusable(path, &error);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true);
@@ -80,31 +71,19 @@ fn write(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(failed)?;
-    let mut chunks = Vec::new();
-    while let Some((chunk, content)) = pieces.blocking_recv() {
+    let mut written = blake3::Hasher::new();
+    while let Some(content) = pieces.blocking_recv() {
         file.write_all(&content).map_err(failed)?;
-        chunks.push(chunk);
+        written.update(&content);
     }
     file.sync_all().map_err(failed)?;
     drop(file);
-    check(path, bytes, by, &chunks)
-}
-
-/// Whether the file holds exactly these chunks.
-fn check(path: &Path, bytes: u64, by: Ids, chunks: &[ChunkRef]) -> Result<()> {
-    let failed = |error: std::io::Error| unusable(path, &error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut left = file.metadata().map_err(failed)?.len();
-    let mut is_same = left == bytes;
-    let mut content = Vec::new();
-    for chunk in chunks {
-        let length = u64::from(chunk.length);
-        content.resize(usize::try_from(length.min(left)).unwrap_or_default(), 0);
-        file.read_exact(&mut content).map_err(failed)?;
-        is_same &= by.of(&content) == chunk.id;
-        left = left.saturating_sub(length);
-    }
-    if is_same && left == 0 {
+    // Every piece is what its id says; now whether the disk has them all.
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut read = blake3::Hasher::new();
+    read.update_reader(file).map_err(failed)?;
+    if read.finalize() == written.finalize() && length == bytes {
         return Ok(());
     }
     Err(Error::new(Reason::RestoreFailed, "the restored file is not what the backup holds")

@@ -30,6 +30,32 @@ impl ControlStore {
         Ok(at.flatten())
     }
 
+    /// Records when the newest backup was taken, in milliseconds since 1970.
+    pub async fn set_backed_up(&self, name: &str, at: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO databases (name, active_engine, epoch, phase, backed_up_at) \
+             VALUES (?, 'sqlite', 0, 'idle', ?) ON CONFLICT (name) DO UPDATE SET \
+             backed_up_at = max(coalesce(backed_up_at, 0), excluded.backed_up_at)",
+        )
+        .bind(name)
+        .bind(at)
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// When the newest backup was taken, in milliseconds since 1970.
+    pub async fn backed_up_at(&self, name: &str) -> Result<Option<i64>> {
+        let at: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT backed_up_at FROM databases WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
+        Ok(at.flatten())
+    }
+
     /// Records until when everything that PostgreSQL acknowledged is in SQLite, in milliseconds
     /// since 1970.
     pub async fn set_carried_until(&self, name: &str, at: i64) -> Result<()> {

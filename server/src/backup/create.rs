@@ -1,0 +1,174 @@
+//! `Backup`: stores what the active engine holds.
+
+use std::time::Instant;
+
+use switchback_proto::{
+    v1::{BackupReport, Engine, Finding, Phase, ProgressEvent, Severity},
+    words::Word,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Backups,
+    chunk::Sink,
+    manifest::{FORMAT, Manifest, Missing, PostgresContent, SqliteContent, Version},
+    postgres,
+    repository::Writer,
+    sqlite,
+};
+use crate::{
+    clock,
+    db::{Database, control::DatabaseRecord},
+    dialect::finding::{self, Place},
+    error::{Reason, Result},
+    failpoint,
+    operations::{EventLog, Run},
+    telemetry::metrics,
+};
+
+/// A backup that is to be made.
+pub(crate) struct Creation<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) engine: Engine,
+    /// Its id.
+    pub(crate) id: String,
+    pub(crate) log: &'a EventLog,
+    pub(crate) halt: &'a CancellationToken,
+}
+
+/// What was read of an engine.
+struct Content {
+    sqlite: Option<SqliteContent>,
+    postgres: Option<PostgresContent>,
+    bytes: u64,
+    /// In milliseconds since 1970.
+    taken_at: i64,
+    held_ms: f64,
+    missing: Vec<Missing>,
+}
+
+impl Backups {
+    /// `Backup`, as an operation; a restart goes on with the same backup.
+    pub(super) async fn back_up(
+        &self,
+        database: &Database,
+        run: &Run,
+        halt: &CancellationToken,
+    ) -> Result<BackupReport> {
+        let id = match run.journal.as_str() {
+            "" => new_id(),
+            known => known.to_owned(),
+        };
+        self.store.checkpoint(&run.id, Phase::Idle, &id).await?;
+        let engine = self.store.database(&database.config.name).await?.active;
+        self.create(Creation { database, engine, id, log: &run.log, halt }).await
+    }
+
+    /// Makes a backup of one engine, whichever is active.
+    pub(crate) async fn create(&self, creation: Creation<'_>) -> Result<BackupReport> {
+        let name = &creation.database.config.name;
+        let began = Instant::now();
+        let record = self.store.database(name).await?;
+        let writer = self.repository.begin(name, &creation.id, creation.halt).await?;
+        let made = self.write(&creation, &writer, record).await;
+        let (manifest, held_ms) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                writer.abandon().await;
+                metrics::record_backup(name, creation.engine, None);
+                return Err(error);
+            }
+        };
+        let counts = writer.counts();
+        let taken_at = millis_of(&manifest.created_at);
+        let report = BackupReport {
+            backup_id: creation.id.clone(),
+            engine: creation.engine.into(),
+            bytes_read: manifest.bytes,
+            bytes_uploaded: counts.uploaded,
+            bytes_deduplicated: counts.deduplicated,
+            chunks: manifest.chunks,
+            seconds: 0.0,
+            held_ms,
+            findings: manifest.findings.iter().map(finding_of).collect(),
+        };
+        failpoint::hit("backup.before");
+        writer.finish(&manifest).await?;
+        failpoint::hit("backup.after");
+        for finding in &report.findings {
+            creation.log.finding(finding.clone());
+        }
+        self.store.set_backed_up(name, taken_at).await?;
+        creation.database.standing.set_backed_up(taken_at);
+        metrics::record_backup(name, creation.engine, Some(counts.uploaded));
+        Ok(BackupReport { seconds: began.elapsed().as_secs_f64(), ..report })
+    }
+
+    async fn write(
+        &self,
+        creation: &Creation<'_>,
+        writer: &Writer,
+        record: DatabaseRecord,
+    ) -> Result<(Manifest, f64)> {
+        let database = creation.database;
+        let name = &database.config.name;
+        let told = |table: &str, rows: u64, bytes: u64, total: u64| {
+            let counts = writer.counts();
+            creation.log.progress(ProgressEvent {
+                table: table.to_owned(),
+                rows,
+                rows_total: 0,
+                bytes,
+                bytes_total: total,
+                bytes_uploaded: counts.uploaded,
+                bytes_deduplicated: counts.deduplicated,
+            });
+        };
+        let content = match creation.engine {
+            Engine::Postgres => {
+                read_postgres(database, writer, (&|t, r, b| told(t, r, b, 0), creation.halt)).await?
+            }
+            _ => {
+                let pages = |done, of| told("", 0, done, of);
+                let read = sqlite::read(
+                    &database.source,
+                    writer,
+                    &database.scratch,
+                    (&pages, creation.halt),
+                );
+                let read = read.await?;
+                Content {
+                    sqlite: Some(read.content),
+                    postgres: None,
+                    bytes: read.bytes,
+                    taken_at: read.taken_at,
+                    held_ms: read.held.as_secs_f64() * 1000.0,
+                    missing: Vec::new(),
+                }
+            }
+        };
+        let state = self.set.state(name).await?;
+        let versions = state.schema_versions.iter().map(|version| Version {
+            engine: version.engine().word(),
+            tool: version.tool.clone(),
+            version: version.version.clone(),
+        });
+        let manifest = Manifest {
+            format: FORMAT,
+            backup_id: creation.id.clone(),
+            database: name.clone(),
+            engine: creation.engine.word(),
+            epoch: record.epoch,
+            phase: record.phase.word(),
+            created_at: clock::rfc3339(content.taken_at),
+            server_version: env!("CARGO_PKG_VERSION").into(),
+            schema_versions: versions.collect(),
+            bytes: content.bytes,
+            chunks: writer.counts().chunks,
+            sqlite: content.sqlite,
+            postgres: content.postgres,
+            findings: content.missing,
+        };
+        Ok((manifest, content.held_ms))
+    }
+}

@@ -1,0 +1,144 @@
+//! `Restore`: to a new place by default, in place by request, and into the other engine.
+
+mod database;
+mod decode;
+mod in_place;
+mod into_postgres;
+mod into_sqlite;
+mod new_file;
+mod one_table;
+mod rows;
+
+use std::{path::PathBuf, time::Instant};
+
+use switchback_proto::{
+    v1::{Engine, Finding, ProgressEvent, RestoreReport, RestoreRequest, Severity},
+    words::Word,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Backups, manifest::Manifest, postgres};
+use crate::{
+    db::Database,
+    dialect::finding::{self, Place},
+    error::{Error, Reason, Result},
+    operations::{EventLog, Run},
+};
+
+/// A restoration that was asked for.
+struct Restoration<'a> {
+    backups: &'a Backups,
+    database: &'a Database,
+    request: &'a RestoreRequest,
+    manifest: Manifest,
+    run: &'a Run,
+    halt: &'a CancellationToken,
+}
+
+impl Backups {
+    /// `Restore`, as an operation.
+    pub(super) async fn restore(
+        &self,
+        database: &Database,
+        request: &RestoreRequest,
+        (run, halt): (&Run, &CancellationToken),
+    ) -> Result<RestoreReport> {
+        let began = Instant::now();
+        let name = &database.config.name;
+        let manifest = self.repository.manifest(name, &request.backup_id).await?;
+        for missing in &manifest.findings {
+            run.log.finding(super::finding_of(missing));
+        }
+        let restoration = Restoration { backups: self, database, request, manifest, run, halt };
+        let report = restoration.restore().await?;
+        for finding in &report.findings {
+            run.log.finding(finding.clone());
+        }
+        Ok(RestoreReport { seconds: began.elapsed().as_secs_f64(), ..report })
+    }
+}
+
+impl Restoration<'_> {
+    async fn restore(&self) -> Result<RestoreReport> {
+        let of = engine_of(&self.manifest)?;
+        let into = match self.request.into_engine() {
+            Engine::Unspecified => of,
+            asked => asked,
+        };
+        let in_place = self.request.restore_as.is_empty();
+        if in_place && (into != of || !self.request.table.is_empty()) {
+            return Err(Error::new(
+                Reason::InvalidRequest,
+                "only a whole backup can be restored in place, and only into its own engine",
+            )
+            .hint("restore to a new place with `--as NAME`"));
+        }
+        match (of, into) {
+            (Engine::Sqlite, Engine::Sqlite) if in_place => self.replace_file().await,
+            (Engine::Sqlite, Engine::Sqlite) => self.make_file().await,
+            (Engine::Postgres, Engine::Postgres) if in_place => self.replace_database().await,
+            (Engine::Postgres, Engine::Postgres) => self.make_database().await,
+            (Engine::Sqlite, _) => self.rows_into_postgres().await,
+            _ => self.rows_into_sqlite().await,
+        }
+    }
+
+    /// Tells bytes of the whole.
+    fn tell(&self, done: u64, of: u64) {
+        tell(&self.run.log, "", 0, (done, of));
+    }
+
+    /// Refuses while anything of a migration depends on what is there now.
+    async fn refuse_migration(&self) -> Result<()> {
+        use switchback_proto::v1::Phase;
+        let name = &self.database.config.name;
+        let record = self.backups.store.database(name).await?;
+        if matches!(record.phase, Phase::Idle | Phase::Finalized) {
+            return Ok(());
+        }
+        let message = format!("{name} is in a migration ({})", record.phase.word());
+        Err(Error::new(Reason::RestoreRefused, message).hint(
+            "end it first (`switchback abort`, `switchback finalize`), or restore to a new place \
+             with `--as NAME`",
+        ))
+    }
+}
+
+fn tell(log: &EventLog, table: &str, rows: u64, (bytes, bytes_total): (u64, u64)) {
+    log.progress(ProgressEvent {
+        table: table.to_owned(),
+        rows,
+        bytes,
+        bytes_total,
+        ..ProgressEvent::default()
+    });
+}
+
+fn engine_of(manifest: &Manifest) -> Result<Engine> {
+    let engine = Engine::from_word(&manifest.engine);
+    let is_whole = match engine {
+        Some(Engine::Sqlite) => manifest.sqlite.is_some(),
+        Some(Engine::Postgres) => manifest.postgres.is_some(),
+        _ => false,
+    };
+    engine.filter(|_| is_whole).ok_or_else(|| {
+        Error::new(Reason::BackupDamaged, "the manifest does not say what the backup holds")
+            .hint("it was written by a newer version, or changed by hand")
+    })
+}
+
+/// A file or a database that is being made, named after its operation.
+fn unfinished(name: &str, run: &Run) -> String {
+    // The end of the id is its random part.
+    let digits: String = run.id.chars().filter(char::is_ascii_hexdigit).collect();
+    format!("{name}_restoring_{}", &digits[digits.len().saturating_sub(12)..])
+}
+
+fn note(code: &str, message: String, hint: &str) -> Finding {
+    finding::finding(Severity::Note, code, Place::database(), message, hint)
+}
+
+/// Beside a file: `.NAME.restoring`.
+fn beside(path: &std::path::Path, name: &str) -> PathBuf {
+    path.with_file_name(format!(".{name}"))
+}

@@ -1,0 +1,243 @@
+//! Backups of the configured databases, as operations and as answers.
+
+use std::{path::PathBuf, sync::Arc};
+
+use switchback_proto::{
+    v1::{
+        BackupInfo, BackupState, DeleteBackupRequest, DeleteBackupResponse, Engine, Finding,
+        KeptBackup, ListBackupsRequest, ListBackupsResponse, Phase, ProgressEvent,
+        PruneBackupsRequest, PruneBackupsResponse, SchemaVersion, Severity, VerifyBackupReport,
+    },
+    words::Word,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    id,
+    manifest::{Missing, Version},
+    repository::{Listed, Repository},
+    retention::{self, Policy},
+};
+use crate::{
+    clock,
+    db::{Database, DatabaseSet, control::ControlStore},
+    dialect::finding::{self, Place},
+    error::{Error, Reason, Result},
+    operations::{Outcome, Report, Request, Run},
+    task::cancelled,
+};
+
+/// Backups in one answer, unless fewer are asked for.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 500;
+
+/// Problems that a verification names.
+const PROBLEMS: usize = 20;
+
+/// The configured store, and what of it belongs to the configured databases. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    pub(super) set: Arc<DatabaseSet>,
+    pub(super) store: ControlStore,
+    pub(super) repository: Arc<Repository>,
+    /// Where `restore --as` makes SQLite files.
+    pub(super) restores: PathBuf,
+}
+
+impl Backups {
+    pub(crate) fn new(
+        set: Arc<DatabaseSet>,
+        store: ControlStore,
+        repository: Repository,
+        restores: PathBuf,
+    ) -> Self {
+        Self { set, store, repository: Arc::new(repository), restores }
+    }
+
+    /// Runs one of the operations; `None` where the server's shutdown cut it off.
+    pub(crate) async fn run(
+        &self,
+        database: &Database,
+        run: Run,
+        halt: CancellationToken,
+    ) -> Option<Outcome> {
+        let (report, error) = match &run.request {
+            Request::Backup(_) => split(self.back_up(database, &run, &halt).await, Report::Backup),
+            Request::Restore(request) => {
+                let restored = Box::pin(self.restore(database, request, (&run, &halt))).await;
+                split(restored, Report::Restore)
+            }
+            Request::VerifyBackup(request) => {
+                let verified = self.verify(&run, &request.backup_id, &halt).await;
+                match verified {
+                    Ok(report) => {
+                        let error = refuse_problems(&report).err();
+                        (Some(Report::VerifyBackup(report)), error)
+                    }
+                    Err(error) => (None, Some(error)),
+                }
+            }
+            _ => (None, Some(Error::new(Reason::Internal, "not an operation of backups"))),
+        };
+        // What was begun goes on after the restart.
+        let cut = run.shutdown.is_cancelled()
+            && error.as_ref().is_some_and(|error| error.reason() == Reason::Cancelled);
+        (!cut).then_some(Outcome { report, error })
+    }
+
+    /// Whether a backup is there and its manifest is whole.
+    pub(crate) async fn check(&self, database: &str, id: &str) -> Result<()> {
+        self.repository.manifest(database, id).await.map(drop)
+    }
+
+    async fn verify(
+        &self,
+        run: &Run,
+        id: &str,
+        halt: &CancellationToken,
+    ) -> Result<VerifyBackupReport> {
+        let began = std::time::Instant::now();
+        let tell = |bytes: u64, bytes_total: u64| {
+            run.log.progress(ProgressEvent { bytes, bytes_total, ..ProgressEvent::default() });
+        };
+        let verified = self.repository.verify(&run.database, id, &tell, halt).await?;
+        Ok(VerifyBackupReport {
+            backup_id: id.to_owned(),
+            chunks: verified.chunks,
+            bytes: verified.bytes,
+            seconds: began.elapsed().as_secs_f64(),
+            problems: verified.problems.into_iter().take(PROBLEMS).collect(),
+        })
+    }
+
+    /// A page of the backups of a database.
+    pub(crate) async fn list(&self, request: &ListBackupsRequest) -> Result<ListBackupsResponse> {
+        let name = &request.database;
+        self.set.get(name)?;
+        let size = match request.page_size {
+            0 => PAGE,
+            size => size.min(LARGEST_PAGE),
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut listed = self.repository.list(name, &request.page_token, size + 1).await?;
+        let more = listed.len() > size;
+        listed.truncate(size);
+        let next_page_token = match listed.last() {
+            Some(last) if more => last.backup_id.clone(),
+            _ => String::new(),
+        };
+        let backups = listed.into_iter().map(info).collect();
+        Ok(ListBackupsResponse { backups, next_page_token, store: self.repository.shown() })
+    }
+
+    /// Deletes a backup, and what no other one needs.
+    pub(crate) async fn delete(
+        &self,
+        request: &DeleteBackupRequest,
+    ) -> Result<DeleteBackupResponse> {
+        self.set.get(&request.database)?;
+        let swept = self.repository.delete(&request.database, &[request.backup_id.clone()]).await?;
+        tracing::info!(
+            database = request.database,
+            backup_id = request.backup_id,
+            "the backup was deleted"
+        );
+        Ok(DeleteBackupResponse {
+            chunks_deleted: swept.unwrap_or_default(),
+            swept: swept.is_some(),
+        })
+    }
+
+    /// Deletes what no rule keeps, or says what that would be.
+    pub(crate) async fn prune(
+        &self,
+        request: &PruneBackupsRequest,
+    ) -> Result<PruneBackupsResponse> {
+        let name = &request.database;
+        self.set.get(name)?;
+        let policy = Policy {
+            last: request.keep_last,
+            daily: request.keep_daily,
+            weekly: request.keep_weekly,
+            monthly: request.keep_monthly,
+        };
+        let listed = self.repository.list(name, "", usize::MAX).await?;
+        // What cannot be read must not stand for a day instead of a whole one.
+        let whole = listed.iter().filter(|backup| backup.summary.is_ok());
+        let times: Vec<_> =
+            whole.filter_map(|b| Some((b.backup_id.clone(), id::time(&b.backup_id)?))).collect();
+        let retention = retention::keep(&times, policy)?;
+        let kept = retention.kept.into_iter().map(|(backup_id, rules)| KeptBackup {
+            backup_id,
+            rules: rules.into_iter().map(|rule| rule.word().to_owned()).collect(),
+        });
+        let mut response = PruneBackupsResponse {
+            backup_ids: retention.deleted,
+            kept: kept.collect(),
+            ..PruneBackupsResponse::default()
+        };
+        if request.confirm {
+            let swept = self.repository.delete(name, &response.backup_ids).await?;
+            response.deleted = true;
+            response.swept = swept.is_some();
+            response.chunks_deleted = swept.unwrap_or_default();
+            let count = response.backup_ids.len();
+            tracing::info!(database = name, count, "backups that no rule keeps were deleted");
+        }
+        Ok(response)
+    }
+}
+
+fn split<T>(done: Result<T>, report: fn(T) -> Report) -> (Option<Report>, Option<Error>) {
+    match done {
+        Ok(done) => (Some(report(done)), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+fn refuse_problems(report: &VerifyBackupReport) -> Result<()> {
+    let Some(first) = report.problems.first() else { return Ok(()) };
+    let message = format!("the backup {} is damaged: {first}", report.backup_id);
+    Err(Error::new(Reason::BackupDamaged, message)
+        .hint("restore another one; `switchback backups delete` removes this one"))
+}
+
+fn info(listed: Listed) -> BackupInfo {
+    let Listed { backup_id, summary, verified } = listed;
+    let verified_at = verified
+        .and_then(|verified| clock::from_rfc3339(&verified.verified_at))
+        .map(clock::from_millis);
+    let info = BackupInfo { backup_id, verified_at, ..BackupInfo::default() };
+    match summary {
+        Ok(summary) => BackupInfo {
+            state: BackupState::Complete.into(),
+            engine: Engine::from_word(&summary.engine).unwrap_or_default().into(),
+            epoch: summary.epoch,
+            created_at: clock::from_rfc3339(&summary.created_at).map(clock::from_millis),
+            bytes: summary.bytes,
+            chunks: summary.chunks,
+            encrypted: !summary.key.is_plain(),
+            schema_versions: summary.schema_versions.iter().map(version_of).collect(),
+            findings: summary.findings.iter().map(finding_of).collect(),
+            ..info
+        },
+        Err(error) if error.reason() == Reason::BackupKey => {
+            BackupInfo { state: BackupState::Locked.into(), encrypted: true, ..info }
+        }
+        Err(_) => BackupInfo { state: BackupState::Damaged.into(), ..info },
+    }
+}
+
+fn version_of(version: &Version) -> SchemaVersion {
+    SchemaVersion {
+        engine: Engine::from_word(&version.engine).unwrap_or_default().into(),
+        tool: version.tool.clone(),
+        version: version.version.clone(),
+    }
+}
+
+/// What a backup does not hold, as people are told.
+pub(super) fn finding_of(missing: &Missing) -> Finding {
+    let Missing { code, table, message } = missing;
+    finding::finding(Severity::Warning, code, Place::table(table), message.clone(), "")
+}
