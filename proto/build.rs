@@ -13,7 +13,7 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 35] = [
+const JSON: [&str; 39] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
@@ -39,6 +39,7 @@ const JSON: [&str; 35] = [
     "SchemaDifference",
     "BackupReport",
     "RestoreReport",
+    "VerifyBackupReport",
     "PlanOptions",
     "PlanRequest",
     "MigrateRequest",
@@ -47,17 +48,21 @@ const JSON: [&str; 35] = [
     "AbortRequest",
     "RollbackRequest",
     "FinalizeRequest",
+    "BackupRequest",
+    "RestoreRequest",
+    "VerifyBackupRequest",
     "EngineStatus",
     "SchemaVersion",
 ];
 
 /// Enum fields of those messages, and the module that writes them as a word.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 12] = [
     ("Finding.severity", "severity"),
     ("Finding.choices", "dispositions"),
     ("Choice.disposition", "disposition"),
     ("RowDifference.kind", "difference_kind"),
     ("BackupReport.engine", "engine"),
+    ("RestoreRequest.into_engine", "engine"),
     ("PlanOptions.identifier_case", "identifier_case"),
     ("PlanOptions.schema_mode", "schema_mode"),
     ("MigrateRequest.cutover", "cutover_mode"),
@@ -67,7 +72,15 @@ const WORDS: [(&str, &str); 11] = [
 ];
 
 /// Optional fields that JSON leaves out where they are not set: their absence says something.
-const SPARSE: [&str; 1] = ["CutoverReport.forecast"];
+const SPARSE: [&str; 2] = ["CutoverReport.forecast", "RestoreReport.validation"];
+
+/// Texts that JSON leaves out where they are empty, for the same reason.
+const SPARSE_TEXT: [&str; 4] = [
+    "RestoreReport.path",
+    "RestoreReport.database",
+    "RestoreReport.safety_backup_id",
+    "RestoreReport.kept_database",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=switchback");
@@ -92,6 +105,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.field_attribute(
             format!(".switchback.v1.{field}"),
             "#[serde(skip_serializing_if = \"Option::is_none\")]",
+        );
+    }
+    for field in SPARSE_TEXT {
+        builder = builder.field_attribute(
+            format!(".switchback.v1.{field}"),
+            "#[serde(skip_serializing_if = \"String::is_empty\")]",
         );
     }
     builder.compile_fds(descriptors)?;
