@@ -72,7 +72,15 @@ const WORDS: [(&str, &str); 12] = [
 ];
 
 /// Optional fields that JSON leaves out where they are not set: their absence says something.
-const SPARSE: [&str; 1] = ["CutoverReport.forecast"];
+const SPARSE: [&str; 2] = ["CutoverReport.forecast", "RestoreReport.validation"];
+
+/// Texts that JSON leaves out where they are empty, for the same reason.
+const SPARSE_TEXT: [&str; 4] = [
+    "RestoreReport.path",
+    "RestoreReport.database",
+    "RestoreReport.safety_backup_id",
+    "RestoreReport.kept_database",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=switchback");
@@ -97,6 +105,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.field_attribute(
             format!(".switchback.v1.{field}"),
             "#[serde(skip_serializing_if = \"Option::is_none\")]",
+        );
+    }
+    for field in SPARSE_TEXT {
+        builder = builder.field_attribute(
+            format!(".switchback.v1.{field}"),
+            "#[serde(skip_serializing_if = \"String::is_empty\")]",
         );
     }
     builder.compile_fds(descriptors)?;

@@ -1,27 +1,28 @@
 //! Calls of the server.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use switchback_proto::v1::{
-    AbortReport, AbortRequest, AbortResponse, CancelOperationRequest, CutoverReport,
-    CutoverRequest, CutoverResponse, Database, FinalizeReport, FinalizeRequest, FinalizeResponse,
-    GetDatabaseRequest, GetOperationRequest, ListDatabasesRequest, ListOperationsRequest,
-    MigrateReport, MigrateRequest, MigrateResponse, Operation as OperationRecord, OperationEvent,
-    PlanReport, PlanRequest, PlanResponse, RollbackReport, RollbackRequest, RollbackResponse,
-    ValidateReport, ValidateRequest, ValidateResponse, WatchOperationRequest,
-    WatchOperationResponse, database_service_client::DatabaseServiceClient,
+    AbortReport, AbortRequest, CancelOperationRequest, CutoverReport, CutoverRequest, Database,
+    FinalizeReport, FinalizeRequest, GetDatabaseRequest, GetOperationRequest, ListDatabasesRequest,
+    ListOperationsRequest, MigrateReport, MigrateRequest, Operation as OperationRecord, PlanReport,
+    PlanRequest, RollbackReport, RollbackRequest, ValidateReport, ValidateRequest,
+    database_service_client::DatabaseServiceClient,
     operation_service_client::OperationServiceClient, result_event,
 };
-use tokio_stream::{Stream, StreamExt};
 use tonic::{
-    Code, Request, Response, Status, Streaming,
+    Code, Request, Response, Status,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::{Config, DatabaseWatch, Error, Operation, Result, config::invalid_endpoint};
+use crate::{
+    Config, DatabaseWatch, Error, Operation, Result,
+    call::{Call, EventStream, events},
+    config::invalid_endpoint,
+};
 
 /// Plans of thousands of tables are larger than gRPC's usual 4 MiB.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
@@ -38,68 +39,6 @@ pub enum Health {
     /// The server knows no such service.
     Unknown,
 }
-
-/// Events of an operation until the connection ends.
-pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<OperationEvent>> + Send>>;
-
-/// A call that starts an operation or attaches to one.
-#[derive(Debug, Clone)]
-pub(crate) enum Call {
-    Plan(PlanRequest),
-    Migrate(MigrateRequest),
-    Validate(ValidateRequest),
-    Cutover(CutoverRequest),
-    Rollback(RollbackRequest),
-    Finalize(FinalizeRequest),
-    Abort(AbortRequest),
-    Watch(WatchOperationRequest),
-}
-
-impl Call {
-    pub(crate) fn watch(operation_id: String, from_sequence: u64) -> Self {
-        Self::Watch(WatchOperationRequest { operation_id, from_sequence })
-    }
-
-    pub(crate) fn operation_id(&self) -> Option<String> {
-        match self {
-            Self::Watch(request) => Some(request.operation_id.clone()),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn first_sequence(&self) -> u64 {
-        match self {
-            Self::Watch(request) => request.from_sequence,
-            _ => 0,
-        }
-    }
-}
-
-/// A message of a stream that carries an event.
-trait Carrier {
-    fn into_event(self) -> Option<OperationEvent>;
-}
-
-macro_rules! carrier {
-    ($($name:ident),*) => {$(
-        impl Carrier for $name {
-            fn into_event(self) -> Option<OperationEvent> {
-                self.event
-            }
-        }
-    )*};
-}
-
-carrier!(
-    PlanResponse,
-    MigrateResponse,
-    ValidateResponse,
-    CutoverResponse,
-    AbortResponse,
-    RollbackResponse,
-    FinalizeResponse
-);
-carrier!(WatchOperationResponse);
 
 /// A connection to a server; clones share it.
 #[derive(Debug, Clone)]
@@ -292,7 +231,7 @@ impl Client {
         }
     }
 
-    async fn start<R: crate::Report>(&self, call: Call) -> Result<Operation<R>> {
+    pub(crate) async fn start<R: crate::Report>(&self, call: Call) -> Result<Operation<R>> {
         let events = self.open(&call).await?;
         Ok(Operation::attached(self.clone(), call, events))
     }
@@ -309,6 +248,11 @@ impl Client {
             Call::Abort(request) => Ok(events(self.unary(databases.abort(request)).await?)),
             Call::Rollback(request) => Ok(events(self.unary(databases.rollback(request)).await?)),
             Call::Finalize(request) => Ok(events(self.unary(databases.finalize(request)).await?)),
+            Call::Backup(request) => Ok(events(self.unary(databases.backup(request)).await?)),
+            Call::Restore(request) => Ok(events(self.unary(databases.restore(request)).await?)),
+            Call::VerifyBackup(request) => {
+                Ok(events(self.unary(databases.verify_backup(request)).await?))
+            }
             Call::Watch(request) => {
                 Ok(events(self.unary(operations.watch_operation(request)).await?))
             }
@@ -320,10 +264,8 @@ impl Client {
     }
 
     /// A request whose deadline the server knows.
-    fn timed<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request.set_timeout(self.config.call_timeout);
-        request
+    pub(crate) fn timed<T>(&self, message: T) -> Request<T> {
+        due_in(self.config.call_timeout, message)
     }
 
     /// Waits for one answer, or the first answer of a stream, within the deadline.
@@ -331,11 +273,7 @@ impl Client {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T> {
-        match tokio::time::timeout(self.config.call_timeout, call).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(Error::from_status(&status)),
-            Err(_) => Err(self.late()),
-        }
+        within(self.config.call_timeout, call).await
     }
 
     fn late(&self) -> Error {
@@ -343,18 +281,31 @@ impl Client {
     }
 }
 
-fn events<T: Carrier + 'static>(stream: Streaming<T>) -> EventStream {
-    Box::pin(stream.filter_map(|message| match message {
-        Ok(message) => message.into_event().map(Ok),
-        Err(status) => Some(Err(Error::from_status(&status))),
-    }))
+/// A request whose deadline the server knows.
+pub(crate) fn due_in<T>(deadline: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+/// Waits for one answer, no longer than the deadline.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(Error::from_status(&status)),
+        Err(_) => Err(Error::late(deadline)),
+    }
 }
 
 fn incomplete(call: &str) -> Error {
     Error::new("INTERNAL", format!("the server's answer to {call} is empty"))
 }
 
-fn fill_in(request_id: &mut String) {
+/// Gives a request an id of its own, unless the caller has.
+pub(crate) fn fill_in(request_id: &mut String) {
     if request_id.is_empty() {
         *request_id = uuid::Uuid::now_v7().to_string();
     }

@@ -12,7 +12,7 @@ pub enum Exit {
     Usage = 2,
     /// Both engines hold different data.
     Differs = 3,
-    /// The server or an engine cannot be reached.
+    /// The server, an engine or the store of backups cannot be reached.
     Unreachable = 4,
     /// Something must be changed first: a blocker, a wrong phase, another operation.
     Precondition = 5,
@@ -34,6 +34,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("UNKNOWN_DATABASE", Exit::Usage),
     ("UNKNOWN_OPERATION", Exit::Usage),
     ("UNKNOWN_TABLE", Exit::Usage),
+    ("UNKNOWN_BACKUP", Exit::Usage),
     ("OPERATION_RUNNING", Exit::Precondition),
     ("OPERATION_ENDED", Exit::Precondition),
     ("SOURCE_MISSING", Exit::Unreachable),
@@ -70,6 +71,15 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("DATA_DIFFERS", Exit::Differs),
     ("STATE_UNUSABLE", Exit::Unreachable),
     ("STATE_FULL", Exit::Failed),
+    ("STORE_UNREACHABLE", Exit::Unreachable),
+    ("STORE_REFUSED", Exit::Precondition),
+    ("STORE_FULL", Exit::Failed),
+    ("STORE_NEWER", Exit::Precondition),
+    ("STORE_BUSY", Exit::Precondition),
+    ("BACKUP_DAMAGED", Exit::Precondition),
+    ("BACKUP_KEY", Exit::Precondition),
+    ("RESTORE_REFUSED", Exit::Precondition),
+    ("RESTORE_FAILED", Exit::Failed),
     ("CANCELLED", Exit::Failed),
     ("UNIMPLEMENTED", Exit::Failed),
     ("INTERNAL", Exit::Failed),
@@ -82,6 +92,7 @@ const CLIENT_REASONS: &[(&str, Exit)] = &[
     ("INVALID_ENDPOINT", Exit::Usage),
     ("INVALID_FILE", Exit::Usage),
     ("MISSING_URL", Exit::Usage),
+    ("NOT_CONFIRMED", Exit::Usage),
     ("INTERRUPTED", Exit::Interrupted),
 ];
 
@@ -107,6 +118,8 @@ mod tests {
             ("PLAN_BLOCKED", 5),
             ("NOT_FOLLOWING", 5),
             ("LEASE_HELD", 5),
+            ("BACKUP_DAMAGED", 5),
+            ("STORE_UNREACHABLE", 4),
             ("TARGET_UNREACHABLE", 4),
             ("SERVER_UNREACHABLE", 4),
             ("DATA_DIFFERS", 3),

@@ -14,6 +14,8 @@
 //! ```
 
 mod backoff;
+mod backups;
+mod call;
 mod client;
 mod config;
 mod error;
@@ -21,6 +23,7 @@ pub mod exit;
 mod operation;
 mod watch;
 
+pub use backups::{Backups, LatestBackup};
 pub use client::{Client, Health};
 pub use config::{Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};
 pub use error::{Error, Result};

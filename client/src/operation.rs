@@ -9,9 +9,9 @@ use std::{
 };
 
 use switchback_proto::v1::{
-    AbortReport, CutoverReport, FinalizeReport, MigrateReport, OperationError, OperationEvent,
-    OperationState, PlanReport, ResultEvent, RollbackReport, ValidateReport,
-    operation_event::Event, result_event,
+    AbortReport, BackupReport, CutoverReport, FinalizeReport, MigrateReport, OperationError,
+    OperationEvent, OperationState, PlanReport, RestoreReport, ResultEvent, RollbackReport,
+    ValidateReport, VerifyBackupReport, operation_event::Event, result_event,
 };
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -19,7 +19,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use crate::{
     Error, Result,
     backoff::Backoff,
-    client::{Call, Client, EventStream},
+    call::{Call, EventStream},
+    client::Client,
     error::CONNECTION_LOST,
 };
 
@@ -70,6 +71,9 @@ report! {
     Abort, AbortReport;
     Rollback, RollbackReport;
     Finalize, FinalizeReport;
+    Backup, BackupReport;
+    Restore, RestoreReport;
+    VerifyBackup, VerifyBackupReport;
 }
 
 /// How an operation ended.

@@ -3,8 +3,8 @@
 //! A word is the value's protobuf name without the enum's prefix, in lower case.
 
 use crate::v1::{
-    CutoverMode, DifferenceKind, Disposition, Engine, EngineState, IdentifierCase, OperationKind,
-    OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
+    BackupState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState, IdentifierCase,
+    OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
 };
 
 /// An enum of the interface that has a word for each value.
@@ -39,6 +39,7 @@ word! {
     OperationState, "OPERATION_STATE_";
     DifferenceKind, "DIFFERENCE_KIND_";
     RollbackState, "ROLLBACK_STATE_";
+    BackupState, "BACKUP_STATE_";
     IdentifierCase, "IDENTIFIER_CASE_";
     SchemaMode, "SCHEMA_MODE_";
     CutoverMode, "CUTOVER_MODE_";
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(Phase::CuttingOver.word(), "cutting_over");
         assert_eq!(Phase::from_word("cutting_over"), Some(Phase::CuttingOver));
         assert_eq!(EngineState::Up.word(), "up");
+        assert_eq!(BackupState::Locked.word(), "locked");
         assert_eq!(Severity::from_word("fatal"), None);
         assert_eq!(word_of::<Engine>(99), "unspecified");
     }

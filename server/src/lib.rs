@@ -17,8 +17,7 @@ pub mod dialect;
 pub mod error;
 mod failpoint;
 pub mod migration;
-#[allow(dead_code)]
-mod object_store;
+pub mod object_store;
 pub mod operations;
 pub mod rpc;
 pub mod shutdown;

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use switchback_client::{DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};
 
 use super::{
-    cutover::CutoverArgs, exec, finalize::FinalizeArgs, options::OptionArgs,
+    backups::BackupsCommand, cutover::CutoverArgs, exec, finalize::FinalizeArgs,
+    operations::OperationsCommand, options::OptionArgs, restore::RestoreArgs,
     rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
 };
 
@@ -23,7 +24,7 @@ const GLOBAL: &str = "Global options";
     arg_required_else_help = true,
     after_help = "\
 Exit codes:
-  0  done                              4  the server or an engine can't be reached
+  0  done                              4  the server, an engine or the store can't be reached
   1  the operation failed              5  a precondition is not met
   2  wrong usage                     130  interrupted; the operation goes on
   3  the data differs
@@ -155,6 +156,31 @@ Examples:
   switchback validate --level counts
   switchback validate --table users --table orders --max-differences 100")]
     Validate(ValidateArgs),
+    /// Store the data of the active engine
+    #[command(after_help = "\
+Applications may write all the time: a backup holds one moment. What the store has already is not
+sent again.
+
+Examples:
+  switchback backup
+  switchback backup --output json | jq -r 'select(.event == \"result\").report.backup_id'")]
+    Backup,
+    /// Bring a backup back, to a new place or in place
+    #[command(after_help = "\
+With --as it makes the file NAME.db in the server's directory for restored files, or the PostgreSQL
+database NAME beside the configured one, and touches nothing else. Without it, it restores in place;
+the server refuses to replace what is there unless told --overwrite, and backs that up first.
+`latest` is the newest backup that can be restored.
+
+Examples:
+  switchback restore latest --as shop_check
+  switchback restore 20261126T174200Z-3fa29c --as users_only --table users
+  switchback restore latest --as shop_copy --into sqlite    rows of a PostgreSQL backup
+  switchback restore 20261126T174200Z-3fa29c --overwrite")]
+    Restore(RestoreArgs),
+    /// List, verify, delete and prune backups
+    #[command(subcommand, arg_required_else_help = true)]
+    Backups(BackupsCommand),
     /// Show the active engine, the phase and both engines' state
     #[command(after_help = "\
 Examples:
@@ -260,49 +286,6 @@ pub(crate) struct ExecArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum OperationsCommand {
-    /// Newest first; of every database unless --database is given
-    #[command(after_help = "Examples:\n  switchback operations list --limit 5")]
-    List {
-        /// At most this many
-        #[arg(
-            long,
-            value_name = "N",
-            default_value_t = 50,
-            value_parser = clap::value_parser!(u32).range(1..)
-        )]
-        limit: u32,
-    },
-    /// One operation as it is now
-    #[command(after_help = "Examples:\n  switchback operations show ID --output json")]
-    Show {
-        #[arg(value_name = "ID")]
-        operation_id: String,
-    },
-    /// Follow an operation to its end; ends with the operation's own exit code
-    #[command(after_help = "\
-Examples:
-  switchback operations watch ID
-  switchback operations watch ID --from 120 --output json")]
-    Watch {
-        #[arg(value_name = "ID")]
-        operation_id: String,
-        /// First event wanted; all of them unless given
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        from: u64,
-    },
-    /// Stop an operation and undo what it did
-    #[command(after_help = "Examples:\n  switchback operations cancel ID --wait")]
-    Cancel {
-        #[arg(value_name = "ID")]
-        operation_id: String,
-        /// Wait until everything is undone
-        #[arg(long)]
-        wait: bool,
-    },
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -352,6 +335,19 @@ mod tests {
             &["cutover", "--deadline", "11m"],
             &["abort", "now"],
             &["rollback", "--accept-loss"],
+            &["restore"],
+            &["restore", ""],
+            &["restore", "latest", "--as", ""],
+            &["restore", "latest", "--table", ""],
+            &["restore", "latest", "--into", "mysql"],
+            &["restore", "latest", "--as", "copy", "--overwrite"],
+            &["backups"],
+            &["backups", "list", "--limit", "0"],
+            &["backups", "verify"],
+            &["backups", "delete", "--yes"],
+            &["backups", "prune"],
+            &["backups", "prune", "--confirm"],
+            &["backups", "prune", "--keep-last", "0"],
         ] {
             let arguments = ["switchback"].iter().chain(wrong);
             assert!(Args::try_parse_from(arguments).is_err(), "{wrong:?}");

@@ -77,6 +77,12 @@ impl Followed {
             (None, Some(result_event::Report::Validate(report))) if !report.matches => {
                 Exit::Differs
             }
+            // Rows that were restored into the other engine.
+            (None, Some(result_event::Report::Restore(report)))
+                if report.validation.as_ref().is_some_and(|found| !found.matches) =>
+            {
+                Exit::Differs
+            }
             (None, Some(report)) if is_no_go(report) => Exit::Precondition,
             _ => Exit::Done,
         }
@@ -223,8 +229,8 @@ fn lost(session: &Session, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use switchback_client::v1::{
-        CutoverForecast, CutoverReport, MigrateReport, OperationError, RollbackReport,
-        ValidateReport,
+        CutoverForecast, CutoverReport, MigrateReport, OperationError, RestoreReport,
+        RollbackReport, ValidateReport,
     };
 
     use super::*;
@@ -260,6 +266,18 @@ mod tests {
         let report = RollbackReport { forecast: forecast(false), ..Default::default() };
         let rollback = succeeded(result_event::Report::Rollback(report));
         assert_eq!(rollback.exit(), Exit::Precondition);
+    }
+
+    #[test]
+    fn restored_rows_that_differ_are_no_success() {
+        let restored = |validation| {
+            let report = RestoreReport { validation, ..Default::default() };
+            succeeded(result_event::Report::Restore(report)).exit()
+        };
+        let compared = |matches| Some(ValidateReport { matches, ..Default::default() });
+        assert_eq!(restored(None), Exit::Done);
+        assert_eq!(restored(compared(true)), Exit::Done);
+        assert_eq!(restored(compared(false)), Exit::Differs);
     }
 
     #[test]

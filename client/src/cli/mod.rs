@@ -2,6 +2,8 @@
 
 mod abort;
 mod args;
+mod backup;
+mod backups;
 mod cutover;
 mod env;
 mod exec;
@@ -14,6 +16,7 @@ mod operations;
 mod options;
 mod output;
 mod plan;
+mod restore;
 mod rollback;
 mod status;
 mod urls;
@@ -126,6 +129,9 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Rollback(args) => rollback::run(session, args).await,
         Command::Finalize(args) => finalize::run(session, args).await,
         Command::Validate(args) => validate::run(session, args).await,
+        Command::Backup => backup::run(session).await,
+        Command::Restore(args) => restore::run(session, args).await,
+        Command::Backups(command) => backups::run(session, command).await,
         Command::Status(args) => status::run(session, args).await,
         Command::Env(urls) => env::run(session, urls).await,
         Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),

@@ -1,5 +1,6 @@
 //! `operations`: lists, shows, watches and cancels.
 
+use clap::Subcommand;
 use serde::Serialize;
 use switchback_client::{
     Error, Result,
@@ -10,13 +11,55 @@ use switchback_client::{
 
 use super::{
     Session,
-    args::OperationsCommand,
     follow::follow,
     output::{
         Grid,
         format::{between, seconds, short_time, time},
     },
 };
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperationsCommand {
+    /// Newest first; of every database unless --database is given
+    #[command(after_help = "Examples:\n  switchback operations list --limit 5")]
+    List {
+        /// At most this many
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 50,
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
+        limit: u32,
+    },
+    /// One operation as it is now
+    #[command(after_help = "Examples:\n  switchback operations show ID --output json")]
+    Show {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+    },
+    /// Follow an operation to its end; ends with the operation's own exit code
+    #[command(after_help = "\
+Examples:
+  switchback operations watch ID
+  switchback operations watch ID --from 120 --output json")]
+    Watch {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+        /// First event wanted; all of them unless given
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        from: u64,
+    },
+    /// Stop an operation and undo what it did
+    #[command(after_help = "Examples:\n  switchback operations cancel ID --wait")]
+    Cancel {
+        #[arg(value_name = "ID")]
+        operation_id: String,
+        /// Wait until everything is undone
+        #[arg(long)]
+        wait: bool,
+    },
+}
 
 pub(crate) async fn run(session: &mut Session, command: OperationsCommand) -> Result<Exit> {
     match command {

@@ -39,6 +39,8 @@ struct Status<'a> {
     coordinator: &'a str,
     #[serde(skip_serializing_if = "String::is_empty")]
     validated_at: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    backed_up_at: String,
 }
 
 #[derive(Serialize)]
@@ -83,10 +85,8 @@ impl<'a> Status<'a> {
             },
             findings: &database.findings,
             coordinator: &database.coordinator,
-            validated_at: match &database.validated_at {
-                None => String::new(),
-                at => time(at.as_ref()),
-            },
+            validated_at: time(database.validated_at.as_ref()),
+            backed_up_at: time(database.backed_up_at.as_ref()),
         }
     }
 
@@ -126,6 +126,9 @@ impl<'a> Status<'a> {
         grid.row(["rollback", &self.rollback]);
         if !self.validated_at.is_empty() {
             grid.row(["validated", &self.validated_at]);
+        }
+        if !self.backed_up_at.is_empty() {
+            grid.row(["last backup", &self.backed_up_at]);
         }
         let operation = if self.operation_id.is_empty() { "none" } else { self.operation_id };
         grid.row(["operation", operation]);
@@ -213,6 +216,7 @@ async fn watch(
 
 #[cfg(test)]
 mod tests {
+    use prost_types::Timestamp;
     use serde_json::json;
     use switchback_client::v1::{SchemaVersion, Severity};
 
@@ -246,6 +250,7 @@ mod tests {
             findings: Vec::new(),
             coordinator: String::new(),
             validated_at: None,
+            backed_up_at: None,
         }
     }
 
@@ -293,6 +298,17 @@ mod tests {
         let told = "\n\nblocker schema_drift\n  users: column mail is new\n  hint: abort\n";
         assert!(text.ends_with(told), "{text}");
         assert!(status.line().ends_with("; 1 blocker; coordinator host-1"), "{}", status.line());
+    }
+
+    #[test]
+    fn the_last_backup_is_told_where_there_is_one() {
+        let at = Timestamp { seconds: 1_769_851_800, nanos: 0 };
+        let database = Database { backed_up_at: Some(at), ..database() };
+        let status = Status::of(&database);
+        let text = status.text();
+        assert!(text.contains("\nlast backup          2026-01-31T09:30:00Z\n"), "{text}");
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["backed_up_at"], "2026-01-31T09:30:00Z");
     }
 
     #[test]

@@ -5,13 +5,25 @@ use std::fmt;
 use switchback_proto::words::Word;
 
 use super::{Config, LogFormat};
-use crate::db::postgres::masked;
+use crate::{db::postgres::masked, object_store::Encryption};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {:?}", self.listen.to_string())?;
         writeln!(f, "insecure = {}", self.insecure)?;
         writeln!(f, "state_dir = {:?}", self.state_dir)?;
+        writeln!(f, "store = {:?}", self.store.shown())?;
+        writeln!(f, "s3_path_style = {}", self.s3.path_style)?;
+        match &self.s3.encryption {
+            None => {}
+            Some(Encryption::Aes256) => writeln!(f, "s3_sse = {:?}", Encryption::AES256)?,
+            Some(Encryption::Kms(key)) => {
+                writeln!(f, "s3_sse = {:?}", Encryption::KMS)?;
+                if let Some(key) = key {
+                    writeln!(f, "s3_sse_kms_key_id = {key:?}")?;
+                }
+            }
+        }
         writeln!(f, "log = {:?}", self.log)?;
         let format = match self.log_format {
             LogFormat::Text => "text",

@@ -26,13 +26,12 @@ const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
 /// Settings of the contract that this version does not have yet. To ignore one would be worse
 /// than to refuse it.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "SWITCHBACK_TLS_CERT",
     "SWITCHBACK_TLS_KEY",
     "SWITCHBACK_TLS_CLIENT_CA",
     "SWITCHBACK_TOKENS",
     "SWITCHBACK_BACKUP_KEY",
-    "SWITCHBACK_STORE",
     "SWITCHBACK_RESTORE_DIR",
 ];
 
@@ -59,14 +58,17 @@ pub fn load(
 ) -> Result<Config, Vec<Problem>> {
     let mut loader = Loader { env, problems: Vec::new() };
     let file = file.map_or_else(File::default, |text| loader.parse(text));
+    let state_dir = loader
+        .get("SWITCHBACK_STATE_DIR")
+        .map(PathBuf::from)
+        .or_else(|| file.state_dir.clone())
+        .unwrap_or_else(|| DEFAULT_STATE_DIR.into());
     let config = Config {
         listen: loader.listen(&file),
         insecure: loader.insecure(&file),
-        state_dir: loader
-            .get("SWITCHBACK_STATE_DIR")
-            .map(PathBuf::from)
-            .or_else(|| file.state_dir.clone())
-            .unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+        store: loader.store(&file, &state_dir),
+        s3: loader.s3(&file),
+        state_dir,
         log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
         lease: loader.lease(&file),
@@ -294,7 +296,9 @@ mod tests {
             ("SWITCHBACK_ENGINE", "oracle"),
             ("SWITCHBACK_LOG_FORMAT", "xml"),
             ("SWITCHBACK_TOKENS", "/etc/tokens"),
-            ("SWITCHBACK_STORE", "file:///backups"),
+            ("SWITCHBACK_STORE", "ftp://host/backups"),
+            ("SWITCHBACK_S3_SSE", "rot13"),
+            ("SWITCHBACK_S3_PATH_STYLE", "yes"),
             ("SWITCHBACK_POOL_SIZE", "many"),
             ("SWITCHBACK_LEASE", "0"),
             ("SWITCHBACK_LOG", "(("),
@@ -306,7 +310,9 @@ mod tests {
             "ENGINE",
             "LOG_FORMAT",
             "TOKENS",
-            "STORE",
+            "SWITCHBACK_STORE",
+            "S3_SSE:",
+            "S3_PATH_STYLE",
             "POOL_SIZE",
             "SWITCHBACK_LOG:",
             "lease",

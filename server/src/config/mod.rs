@@ -4,12 +4,15 @@ mod effective;
 mod file;
 mod load;
 mod otlp;
+mod store;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use load::{Problem, load};
 pub use otlp::Otlp;
 use switchback_proto::v1::Engine;
+
+use crate::object_store::{S3Options, StoreUrl};
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
@@ -20,6 +23,10 @@ pub struct Config {
     pub insecure: bool,
     /// Where the control database and scratch files are.
     pub state_dir: PathBuf,
+    /// Where backups are kept.
+    pub store: StoreUrl,
+    /// How a store in a bucket is spoken to, besides the `AWS_*` variables.
+    pub s3: S3Options,
     /// Filter of the log: `info`, `switchback_server=debug,info`.
     pub log: String,
     /// Form of the log.

@@ -17,7 +17,7 @@ impl Grid {
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(heading.to_vec());
+            .set_header(heading.map(clean));
         for index in 0..N {
             if let Some(column) = table.column_mut(index) {
                 column.set_padding((0, 2));
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_cells_stay_on_their_line() {
-        let mut grid = Grid::new(["TABLE", "ROWS"]).right(&[1]);
+        let mut grid = Grid::new(["TABLE\t", "ROWS"]).right(&[1]);
         grid.row(["a", "1"]);
         grid.row(["two\nlines", "12,345"]);
         assert_eq!(
             grid.to_string(),
-            "TABLE         ROWS\na                1\ntwo\\nlines  12,345\n"
+            "TABLE\\t       ROWS\na                1\ntwo\\nlines  12,345\n"
         );
     }
 }

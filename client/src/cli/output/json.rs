@@ -6,8 +6,8 @@ use switchback_client::{
     v1::{
         AbortReport, BackupReport, CutoverReport, Engine, FinalizeReport, Finding, MigrateReport,
         OperationError, OperationEvent, OperationKind, OperationState, Phase, PlanReport,
-        RestoreReport, ResultEvent, RollbackReport, ValidateReport, operation_event::Event,
-        result_event,
+        ProgressEvent, RestoreReport, ResultEvent, RollbackReport, ValidateReport,
+        VerifyBackupReport, operation_event::Event, result_event,
     },
     words::word_of,
 };
@@ -30,11 +30,36 @@ pub(crate) struct Line<'a> {
 enum Body<'a> {
     Started { database: &'a str, kind: String },
     Phase { phase: String },
-    Progress { table: &'a str, rows: u64, rows_total: u64, bytes: u64 },
+    Progress(Progress<'a>),
     Lag { lag_changes: u64, lag_ms: u64 },
     Waiting { engine: String, message: &'a str, retry_in_ms: u64 },
     Finding(&'a Finding),
     Result { state: String, error: Option<&'a OperationError>, report: Option<Report<'a>> },
+}
+
+#[derive(Serialize)]
+struct Progress<'a> {
+    table: &'a str,
+    rows: u64,
+    rows_total: u64,
+    bytes: u64,
+    bytes_total: u64,
+    bytes_uploaded: u64,
+    bytes_deduplicated: u64,
+}
+
+impl<'a> Progress<'a> {
+    fn of(event: &'a ProgressEvent) -> Self {
+        Self {
+            table: &event.table,
+            rows: event.rows,
+            rows_total: event.rows_total,
+            bytes: event.bytes,
+            bytes_total: event.bytes_total,
+            bytes_uploaded: event.bytes_uploaded,
+            bytes_deduplicated: event.bytes_deduplicated,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -49,6 +74,7 @@ enum Report<'a> {
     Abort(&'a AbortReport),
     Backup(&'a BackupReport),
     Restore(&'a RestoreReport),
+    VerifyBackup(&'a VerifyBackupReport),
 }
 
 impl<'a> Line<'a> {
@@ -75,15 +101,7 @@ fn body(event: &Event) -> (&'static str, Body<'_>) {
             },
         ),
         Event::Phase(phase) => ("phase", Body::Phase { phase: word_of::<Phase>(phase.phase) }),
-        Event::Progress(progress) => (
-            "progress",
-            Body::Progress {
-                table: &progress.table,
-                rows: progress.rows,
-                rows_total: progress.rows_total,
-                bytes: progress.bytes,
-            },
-        ),
+        Event::Progress(progress) => ("progress", Body::Progress(Progress::of(progress))),
         Event::Lag(lag) => ("lag", Body::Lag { lag_changes: lag.lag_changes, lag_ms: lag.lag_ms }),
         Event::Waiting(waiting) => (
             "waiting",
@@ -112,6 +130,7 @@ fn result_body(result: &ResultEvent) -> Body<'_> {
             result_event::Report::Abort(report) => Report::Abort(report),
             result_event::Report::Backup(report) => Report::Backup(report),
             result_event::Report::Restore(report) => Report::Restore(report),
+            result_event::Report::VerifyBackup(report) => Report::VerifyBackup(report),
         }),
     }
 }
@@ -157,8 +176,8 @@ mod tests {
     use prost_types::Timestamp;
     use serde_json::{Value, json};
     use switchback_client::v1::{
-        CutoverForecast, Disposition, PhaseEvent, Plan, ProgressEvent, Severity, StartedEvent,
-        TableReport, WaitingEvent,
+        CutoverForecast, Disposition, PhaseEvent, Plan, Severity, StartedEvent, TableReport,
+        WaitingEvent,
     };
 
     use super::*;
@@ -191,11 +210,24 @@ mod tests {
         );
         let phase = PhaseEvent { phase: Phase::CuttingOver.into() };
         assert_eq!(line(Event::Phase(phase)), with(json!({"phase": "cutting_over"}), "phase"));
-        let progress =
-            ProgressEvent { table: "t".to_owned(), rows: 1, rows_total: 2, bytes: u64::MAX };
+        let progress = ProgressEvent {
+            table: "t".to_owned(),
+            rows: 1,
+            rows_total: 2,
+            bytes: u64::MAX,
+            bytes_total: 4,
+            bytes_uploaded: 5,
+            bytes_deduplicated: 6,
+        };
         assert_eq!(
             line(Event::Progress(progress)),
-            with(json!({"table": "t", "rows": 1, "rows_total": 2, "bytes": u64::MAX}), "progress")
+            with(
+                json!({
+                    "table": "t", "rows": 1, "rows_total": 2, "bytes": u64::MAX, "bytes_total": 4,
+                    "bytes_uploaded": 5, "bytes_deduplicated": 6,
+                }),
+                "progress"
+            )
         );
         let waiting = WaitingEvent {
             engine: Engine::Postgres.into(),
@@ -291,6 +323,68 @@ mod tests {
         assert_eq!(line["report"]["plan"]["version"], 1);
         assert_eq!(line["report"]["statements"], json!(["CREATE"]));
         assert_eq!(line["report"]["seconds"], 0.5);
+    }
+
+    #[test]
+    fn a_restoration_names_the_file_or_the_database_that_it_made() {
+        let report = |report: RestoreReport| {
+            let result = ResultEvent {
+                state: OperationState::Succeeded.into(),
+                error: None,
+                report: Some(result_event::Report::Restore(report)),
+            };
+            line(Event::Result(result))["report"].clone()
+        };
+        let restored = RestoreReport {
+            path: "/var/lib/switchback/restores/copy.db".to_owned(),
+            bytes: 4096,
+            seconds: 0.5,
+            validated: true,
+            ..Default::default()
+        };
+        assert_eq!(
+            report(restored),
+            json!({
+                "path": "/var/lib/switchback/restores/copy.db", "bytes": 4096, "rows": 0,
+                "seconds": 0.5, "validated": true, "findings": [],
+            })
+        );
+        let replaced = RestoreReport {
+            database: "shop".to_owned(),
+            kept_database: "shop_before".to_owned(),
+            ..Default::default()
+        };
+        let replaced = report(replaced);
+        assert_eq!(replaced["database"], "shop");
+        assert_eq!(replaced["kept_database"], "shop_before");
+        assert_eq!(replaced.get("path"), None);
+    }
+
+    #[test]
+    fn a_damaged_backup_has_an_error_and_its_problems() {
+        let result = ResultEvent {
+            state: OperationState::Failed.into(),
+            error: Some(OperationError {
+                reason: "BACKUP_DAMAGED".to_owned(),
+                ..Default::default()
+            }),
+            report: Some(result_event::Report::VerifyBackup(VerifyBackupReport {
+                backup_id: "b".to_owned(),
+                chunks: 2,
+                bytes: 3,
+                seconds: 0.5,
+                problems: vec!["chunk 00 is missing".to_owned()],
+            })),
+        };
+        let line = line(Event::Result(result));
+        assert_eq!(line["error"]["reason"], "BACKUP_DAMAGED");
+        assert_eq!(
+            line["report"],
+            json!({
+                "backup_id": "b", "chunks": 2, "bytes": 3, "seconds": 0.5,
+                "problems": ["chunk 00 is missing"],
+            })
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! been written is dropped, and the command ends with the code that it would have ended with. A
 //! full disk is one: a file that was cut must not look whole.
 
+mod backup;
+mod bars;
 mod findings;
 pub(crate) mod format;
 mod grid;
@@ -10,6 +12,7 @@ mod plan;
 mod progress;
 mod report;
 mod screen;
+mod totals;
 mod validation;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};

@@ -5,11 +5,14 @@ use std::collections::{HashMap, VecDeque};
 
 use prost_types::Timestamp;
 use switchback_client::{
-    v1::{Phase, ProgressEvent},
+    v1::{OperationKind, Phase, ProgressEvent},
     words::Word,
 };
 
-use super::format::{self, between, bytes, counted, per_second, rate};
+use super::{
+    format::{self, between, bytes, counted, rate},
+    totals::Totals,
+};
 
 /// A rate looks this far back: long enough to be calm, short enough to follow a change.
 const WINDOW_SECONDS: f64 = 10.0;
@@ -36,45 +39,6 @@ impl TableProgress {
     }
 }
 
-/// Sums of the present phase.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) rows: u64,
-    pub(crate) rows_total: u64,
-    pub(crate) bytes: u64,
-    pub(crate) rows_per_second: f64,
-    pub(crate) bytes_per_second: f64,
-    /// Absent where the total or the rate is unknown.
-    pub(crate) seconds_left: Option<f64>,
-}
-
-impl Totals {
-    /// `2 s left, 589,000 rows/s, 104.1 MB/s`: a narrow terminal cuts the end off. Empty where
-    /// nothing is known.
-    pub(crate) fn speed(&self) -> String {
-        let mut parts = Vec::new();
-        if let Some(left) = self.seconds_left {
-            parts.push(format!("{} left", remaining(left)));
-        }
-        if self.rows_per_second > 0.0 {
-            parts.push(per_second(self.rows_per_second, "rows"));
-        }
-        if self.bytes_per_second > 0.0 {
-            parts.push(format!("{}/s", bytes(format::whole(self.bytes_per_second))));
-        }
-        parts.join(", ")
-    }
-}
-
-/// An estimate has no decimals.
-fn remaining(seconds: f64) -> String {
-    if seconds < 59.5 {
-        format!("{} s", format::whole(seconds.max(1.0)))
-    } else {
-        format::seconds(seconds)
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: Timestamp,
@@ -82,10 +46,21 @@ struct Sample {
     bytes: u64,
 }
 
+/// Bytes of a whole backup or restoration, whichever table the event is about.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stored {
+    expected: u64,
+    uploaded: u64,
+    deduplicated: u64,
+}
+
 /// The present phase and its tables.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     phase: Phase,
+    /// What is being done, where that is no phase: a backup leaves the database in the phase that
+    /// it is in.
+    work: Option<OperationKind>,
     began: Option<Timestamp>,
     last: Option<Timestamp>,
     tables: Vec<TableProgress>,
@@ -93,6 +68,7 @@ pub(crate) struct Progress {
     /// The server's own figure for the whole database, where it sends one.
     whole: Option<TableProgress>,
     sums: TableProgress,
+    stored: Stored,
     samples: VecDeque<Sample>,
     updates: u64,
 }
@@ -102,10 +78,30 @@ impl Progress {
         self.phase
     }
 
+    /// Takes note of an operation that begins; true where its work has no phase of its own.
+    pub(crate) fn begin(&mut self, kind: OperationKind, at: Option<Timestamp>) -> bool {
+        use OperationKind::{Backup, Restore, VerifyBackup};
+        let without_phase = matches!(kind, Backup | Restore | VerifyBackup);
+        if without_phase {
+            *self = Self { work: Some(kind), began: at, last: at, ..Self::default() };
+        }
+        without_phase
+    }
+
+    /// The present phase, or what is being done. Who begins to watch in the middle has not been
+    /// told either.
+    pub(crate) fn label(&self) -> String {
+        match (self.phase, self.work) {
+            (Phase::Unspecified, None) => "running".to_owned(),
+            (Phase::Unspecified | Phase::Idle, Some(kind)) => kind.word(),
+            (phase, _) => phase.word(),
+        }
+    }
+
     /// Begins a phase and tells how the one before ended.
     pub(crate) fn enter(&mut self, phase: Phase, at: Option<Timestamp>) -> Option<String> {
         let ended = self.ended(at);
-        *self = Self { phase, began: at, last: at, ..Self::default() };
+        *self = Self { phase, work: self.work, began: at, last: at, ..Self::default() };
         ended
     }
 
@@ -137,6 +133,11 @@ impl Progress {
             bytes: event.bytes,
             touched: self.updates,
         };
+        self.stored = Stored {
+            expected: event.bytes_total,
+            uploaded: event.bytes_uploaded,
+            deduplicated: event.bytes_deduplicated,
+        };
         if event.table.is_empty() {
             self.whole = Some(new);
         } else {
@@ -166,7 +167,8 @@ impl Progress {
         let sums = self.sums();
         let sample = Sample { at, rows: sums.rows, bytes: sums.bytes };
         // After a restart an operation goes on from its last checkpoint, which may lie behind.
-        if self.samples.back().is_some_and(|last| last.rows > sample.rows) {
+        let behind = |last: &Sample| last.rows > sample.rows || last.bytes > sample.bytes;
+        if self.samples.back().is_some_and(behind) {
             self.samples.clear();
         }
         self.samples.push_back(sample);
@@ -187,6 +189,9 @@ impl Progress {
             rows: sums.rows,
             rows_total: sums.rows_total,
             bytes: sums.bytes,
+            bytes_total: self.stored.expected,
+            bytes_uploaded: self.stored.uploaded,
+            bytes_deduplicated: self.stored.deduplicated,
             ..Totals::default()
         };
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
@@ -203,10 +208,6 @@ impl Progress {
         }
         totals.rows_per_second = rate(last.rows.saturating_sub(rows), seconds);
         totals.bytes_per_second = rate(last.bytes.saturating_sub(bytes), seconds);
-        if totals.rows_total > totals.rows && totals.rows_per_second > 0.0 {
-            let left = format::as_f64(totals.rows_total - totals.rows);
-            totals.seconds_left = Some(left / totals.rows_per_second);
-        }
         totals
     }
 
@@ -230,7 +231,13 @@ mod tests {
     }
 
     fn event(table: &str, rows: u64, rows_total: u64) -> ProgressEvent {
-        ProgressEvent { table: table.to_owned(), rows, rows_total, bytes: rows * 10 }
+        ProgressEvent {
+            table: table.to_owned(),
+            rows,
+            rows_total,
+            bytes: rows * 10,
+            ..Default::default()
+        }
     }
 
     fn copying() -> Progress {
@@ -249,8 +256,7 @@ mod tests {
         assert_eq!((totals.rows, totals.rows_total, totals.bytes), (350, 1050, 3500));
         assert!((totals.rows_per_second - 175.0).abs() < 1e-9);
         assert!((totals.bytes_per_second - 1750.0).abs() < 1e-9);
-        assert_eq!(totals.seconds_left, Some(4.0));
-        assert_eq!(totals.speed(), "4 s left, 175 rows/s, 1.8 kB/s");
+        assert_eq!(totals.seconds_left(), Some(4.0));
     }
 
     #[test]
@@ -310,5 +316,40 @@ mod tests {
             Some("copying done in 4.00 s: 2,000 rows, 20.0 kB")
         );
         assert_eq!(progress.ended(at(5)).as_deref(), Some("indexing done in 1.00 s"));
+    }
+
+    #[test]
+    fn a_backup_is_measured_in_bytes_and_needs_no_phase() {
+        let mut progress = Progress::default();
+        assert!(!progress.begin(OperationKind::Migrate, at(0)));
+        assert_eq!(progress.label(), "running");
+        assert!(progress.begin(OperationKind::Backup, at(0)));
+        assert_eq!(progress.label(), "backup");
+        let pages = |bytes| ProgressEvent {
+            bytes,
+            bytes_total: 4000,
+            bytes_uploaded: bytes / 4,
+            bytes_deduplicated: bytes / 2,
+            ..Default::default()
+        };
+        progress.update(&pages(500), at(1));
+        progress.update(&pages(1000), at(2));
+        let totals = progress.totals();
+        assert_eq!(totals.position(), (1000, 4000));
+        assert_eq!((totals.bytes_uploaded, totals.bytes_deduplicated), (250, 500));
+        assert_eq!(totals.seconds_left(), Some(6.0));
+        assert_eq!(progress.ended(at(3)), None);
+    }
+
+    #[test]
+    fn tables_of_a_backup_add_up_and_what_went_to_the_store_does_not() {
+        let mut progress = Progress::default();
+        progress.begin(OperationKind::Backup, at(0));
+        for (table, bytes_uploaded) in [("a", 30), ("b", 70)] {
+            let event = ProgressEvent { bytes_uploaded, ..event(table, 5, 0) };
+            progress.update(&event, at(1));
+        }
+        let totals = progress.totals();
+        assert_eq!((totals.rows, totals.bytes, totals.bytes_uploaded), (10, 100, 70));
     }
 }

@@ -6,7 +6,7 @@ use switchback_client::v1::{
 };
 
 use super::{
-    Grid, Output, findings,
+    Grid, Output, backup, findings,
     format::{as_f64, bytes, clean, count, counted, per_second, rate, seconds},
     plan, validation,
 };
@@ -37,8 +37,9 @@ pub(crate) fn print(output: &mut Output, report: &Report) {
             }
             output.line("finalized: PostgreSQL is the only engine; there is no way back");
         }
-        // Their commands are not in this version: the state that has been said is all.
-        Report::Backup(_) | Report::Restore(_) => {}
+        Report::Backup(report) => output.text(&backup::made(report)),
+        Report::Restore(report) => output.text(&backup::restored(report)),
+        Report::VerifyBackup(report) => output.text(&backup::verified(report)),
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) fn print_differences(output: &mut Output, report: &ValidateReport) {
     output.text(&differences(report));
 }
 
-fn differences(report: &ValidateReport) -> String {
+/// The same as text; empty where nothing differs.
+pub(crate) fn differences(report: &ValidateReport) -> String {
     let mut text = String::new();
     for table in report.tables.iter().filter(|table| !table.differences.is_empty()) {
         text.push_str(&format!("{}\n", clean(&table.table)));
