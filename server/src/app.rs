@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, transport::Server};
 
 use crate::{
+    backup::{Backups, Repository},
     config::Config,
     db::{DatabaseSet, control::ControlStore, target::Holder},
     error::{Error, Reason, Result},
     migration::Migrations,
+    object_store,
     operations::Operations,
     rpc::{Databases, MAX_MESSAGE_BYTES, OperationRpc, watch_engines},
     shutdown,
@@ -56,7 +58,10 @@ async fn serve(config: Config) -> Result<()> {
     set.check_expectations().await?;
 
     let stop = CancellationToken::new();
-    let migrations = Migrations::new(Arc::clone(&set), store.clone());
+    let repository = Repository::new(object_store::open(&config.store, &config.s3), config.backup_keys.clone());
+    let restores = config.restore_dir.clone();
+    let backups = Backups::new(Arc::clone(&set), store.clone(), repository, restores);
+    let migrations = Migrations::new(Arc::clone(&set), store.clone(), backups.clone());
     let driver = Arc::new(migrations.clone());
     let operations = Operations::new(store, driver, stop.clone());
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
@@ -84,7 +89,9 @@ async fn serve(config: Config) -> Result<()> {
     };
     tokio::spawn(followed);
     migrations.keep(&operations, &stop);
-    let served = serve_grpc(listener, Arc::clone(&set), operations.clone(), stop).await;
+    backups.keep(&operations, &stop);
+    let databases = Databases::new(Arc::clone(&set), operations.clone(), backups);
+    let served = serve_grpc(listener, Arc::clone(&set), databases, operations.clone(), stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
@@ -105,12 +112,13 @@ fn host_name() -> String {
 async fn serve_grpc(
     listener: TcpListener,
     set: Arc<DatabaseSet>,
+    databases: Databases,
     operations: Operations,
     stop: CancellationToken,
 ) -> Result<()> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(watch_engines(reporter, Arc::clone(&set), stop.clone()));
-    let databases = DatabaseServiceServer::new(Databases::new(set, operations.clone()))
+    tokio::spawn(watch_engines(reporter, set, stop.clone()));
+    let databases = DatabaseServiceServer::new(databases)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)

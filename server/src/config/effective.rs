@@ -5,7 +5,7 @@ use std::fmt;
 use switchback_proto::words::Word;
 
 use super::{Config, LogFormat};
-use crate::{db::postgres::masked, object_store::Encryption};
+use crate::{backup::Schedule, db::postgres::masked, object_store::Encryption};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,6 +13,7 @@ impl fmt::Display for Config {
         writeln!(f, "insecure = {}", self.insecure)?;
         writeln!(f, "state_dir = {:?}", self.state_dir)?;
         writeln!(f, "store = {:?}", self.store.shown())?;
+        writeln!(f, "restore_dir = {:?}", self.restore_dir)?;
         writeln!(f, "s3_path_style = {}", self.s3.path_style)?;
         match &self.s3.encryption {
             None => {}
@@ -50,6 +51,8 @@ impl fmt::Display for Config {
             writeln!(f, "copy_workers = {}", database.copy_workers)?;
             let every = database.validate_every.map_or(0, |every| every.as_secs());
             writeln!(f, "validate_every = {every}")?;
+            let schedule = database.backup_schedule.as_ref().map_or("", Schedule::text);
+            writeln!(f, "backup_schedule = {schedule:?}")?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub(super) struct File {
     pub(super) state_dir: Option<PathBuf>,
     pub(super) insecure: bool,
     pub(super) store: Option<String>,
+    pub(super) restore_dir: Option<PathBuf>,
     pub(super) s3_path_style: bool,
     pub(super) s3_sse: Option<String>,
     pub(super) s3_sse_kms_key_id: Option<String>,
@@ -31,4 +32,5 @@ pub(super) struct Database {
     pub(super) pool_size: Option<u32>,
     pub(super) copy_workers: Option<u32>,
     pub(super) validate_every: Option<u32>,
+    pub(super) backup_schedule: Option<String>,
 }

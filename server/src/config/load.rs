@@ -9,6 +9,7 @@ use super::{
     Config, DatabaseConfig, LogFormat, Secret,
     file::{Database, File},
 };
+use crate::backup::Schedule;
 
 /// Eight connections carry two copying tables, validation, and questions about the state, and
 /// leave most of PostgreSQL's default of 100 to the applications.
@@ -26,13 +27,12 @@ const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
 /// Settings of the contract that this version does not have yet. To ignore one would be worse
 /// than to refuse it.
-const LATER: [&str; 6] = [
+const LATER: [&str; 5] = [
     "SWITCHBACK_TLS_CERT",
     "SWITCHBACK_TLS_KEY",
     "SWITCHBACK_TLS_CLIENT_CA",
     "SWITCHBACK_TOKENS",
     "SWITCHBACK_BACKUP_KEY",
-    "SWITCHBACK_RESTORE_DIR",
 ];
 
 /// One thing that is wrong with the configuration.
@@ -67,6 +67,11 @@ pub fn load(
         listen: loader.listen(&file),
         insecure: loader.insecure(&file),
         store: loader.store(&file, &state_dir),
+        restore_dir: loader
+            .get("SWITCHBACK_RESTORE_DIR")
+            .map(PathBuf::from)
+            .or_else(|| file.restore_dir.clone())
+            .unwrap_or_else(|| state_dir.join("restores")),
         s3: loader.s3(&file),
         state_dir,
         log: loader.log(&file),
@@ -178,11 +183,14 @@ impl<'a> Loader<'a> {
         let pool_size = self.number("SWITCHBACK_POOL_SIZE");
         let copy_workers = self.number("SWITCHBACK_COPY_WORKERS");
         let validate_every = self.number("SWITCHBACK_VALIDATE_EVERY");
+        let backup_schedule = self.get("SWITCHBACK_BACKUP_SCHEDULE");
         for entry in from_file.values_mut() {
             entry.engine = engine.map(str::to_owned).or_else(|| entry.engine.take());
             entry.pool_size = pool_size.or(entry.pool_size);
             entry.copy_workers = copy_workers.or(entry.copy_workers);
             entry.validate_every = validate_every.or(entry.validate_every);
+            entry.backup_schedule =
+                backup_schedule.map(str::to_owned).or_else(|| entry.backup_schedule.take());
         }
         let databases = from_file.into_iter();
         databases
@@ -191,11 +199,14 @@ impl<'a> Loader<'a> {
     }
 
     fn database(&mut self, name: String, entry: Database) -> Option<DatabaseConfig> {
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        {
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        // It is a part of the names of backups: a store is no place to climb about in.
+        if !is_name || matches!(name.as_str(), "" | "." | "..") {
             self.problem(
                 "SWITCHBACK_DATABASE",
-                format!("{name:?}: a name has ASCII letters, digits, '-', '_' and '.'"),
+                format!(
+                    "{name:?}: a name has ASCII letters, digits, '-', '_' and '.', and more than dots"
+                ),
             );
         }
         let sqlite = entry.sqlite.filter(|path| !path.as_os_str().is_empty());
@@ -221,6 +232,14 @@ impl<'a> Loader<'a> {
             }
         }
         let engine = self.engine(entry.engine.as_deref());
+        let schedule = entry.backup_schedule.filter(|text| !text.is_empty());
+        let schedule = schedule.and_then(|text| match Schedule::parse(&text) {
+            Ok(schedule) => Some(schedule),
+            Err(why) => {
+                self.problem("SWITCHBACK_BACKUP_SCHEDULE", why);
+                None
+            }
+        });
         let pool_size = self.at_least("pool_size", entry.pool_size.unwrap_or(POOL_SIZE), 4);
         let copy_workers =
             self.at_least("copy_workers", entry.copy_workers.unwrap_or(COPY_WORKERS), 1);
@@ -236,6 +255,7 @@ impl<'a> Loader<'a> {
                 .validate_every
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| Duration::from_secs(seconds.into())),
+            backup_schedule: schedule,
         })
     }
 
@@ -301,6 +321,7 @@ mod tests {
             ("SWITCHBACK_S3_PATH_STYLE", "yes"),
             ("SWITCHBACK_POOL_SIZE", "many"),
             ("SWITCHBACK_LEASE", "0"),
+            ("SWITCHBACK_BACKUP_SCHEDULE", "daily"),
             ("SWITCHBACK_LOG", "(("),
         ]);
         let problems = load(&wrong, None, true).unwrap_err();
@@ -314,6 +335,7 @@ mod tests {
             "S3_SSE:",
             "S3_PATH_STYLE",
             "POOL_SIZE",
+            "BACKUP_SCHEDULE",
             "SWITCHBACK_LOG:",
             "lease",
             "SWITCHBACK_SQLITE",

@@ -12,7 +12,10 @@ pub use load::{Problem, load};
 pub use otlp::Otlp;
 use switchback_proto::v1::Engine;
 
-use crate::object_store::{S3Options, StoreUrl};
+use crate::{
+    backup::Schedule,
+    object_store::{S3Options, StoreUrl},
+};
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where backups are kept.
     pub store: StoreUrl,
+    /// Where SQLite files are made of them.
+    pub restore_dir: PathBuf,
     /// How a store in a bucket is spoken to, besides the `AWS_*` variables.
     pub s3: S3Options,
     /// Filter of the log: `info`, `switchback_server=debug,info`.
@@ -56,6 +61,8 @@ pub struct DatabaseConfig {
     pub copy_workers: u32,
     /// How often a pair that is kept in sync is compared; `None` for only when somebody asks.
     pub validate_every: Option<Duration>,
+    /// When backups are made by themselves; `None` for only when somebody asks.
+    pub backup_schedule: Option<Schedule>,
 }
 
 /// Form of the log.

@@ -41,6 +41,14 @@ codes! {
         "PostgreSQL is back after SQLite went on without it. It is fenced, and holds writes that SQLite has not.";
     REJECTS_STAY = "rejects_stay", "note",
         "Rows that PostgreSQL could not hold stay in `switchback.rejects` when a migration is finalized: they are nowhere else.";
+    CAPTURE_REMOVED = "capture_removed", "note",
+        "A backup was taken during a migration. What captures changes for it was removed from the restored file, which nobody follows.";
+    MOVED_ASIDE = "moved_aside", "note",
+        "A file that was to be replaced could not be read any more, and so not be backed up. It has another name now.";
+    TRIGGERS_LEFT_OUT = "triggers_left_out", "note",
+        "A table was restored without its triggers, which may need other tables.";
+    NOT_RESTORED = "not_restored", "note",
+        "Rows were restored into the other engine; what belongs to the backup's own engine was not.";
     MIXED_TYPES = "mixed_types", "blocker",
         "A column holds values of several storage classes. Choose `encode` or `reject`, or correct the rows.";
     NUL_IN_TEXT = "nul_in_text", "blocker",

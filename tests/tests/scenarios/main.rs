@@ -1,6 +1,7 @@
 //! Scenarios on the real binaries, a private PostgreSQL and real files. One test binary, so that
 //! all of them share one cluster; each has its own database, source and server.
 
+mod backup;
 mod bad_plan;
 mod bad_source;
 mod bad_target;

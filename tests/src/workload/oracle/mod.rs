@@ -12,6 +12,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::Duration,
 };
 
 use switchback_proto::v1::Plan;
@@ -70,6 +71,30 @@ pub async fn check(journals: &Path, side: Side<'_>) -> Verdict {
 /// It must be fenced; its writers may have gone on elsewhere, or may go on being refused.
 pub async fn check_at_switch(journals: &Path, side: Side<'_>, switch: usize) -> Verdict {
     check_until(journals, side, switch.saturating_sub(1)).await
+}
+
+/// Judges a snapshot that was taken while the writers went on: it must hold the transactions of
+/// each up to some point and nothing of a later one, and all that were acknowledged before `since`,
+/// a time since 1970.
+pub async fn check_snapshot(journals: &Path, side: Side<'_>, since: Duration) -> Verdict {
+    let facts = match side {
+        Side::Sqlite(file) => Facts::of_sqlite(file),
+        Side::Postgres(client) => Facts::of_postgres(client).await,
+    };
+    let mut histories = match journal::read_all(journals, usize::MAX) {
+        Ok(histories) => histories,
+        Err(error) => return Verdict { report: Report::default(), violations: vec![error] },
+    };
+    for history in &mut histories {
+        let writer = history.writer;
+        let is_due = |transaction: &journal::Transaction| {
+            let before = matches!(transaction.fate, Fate::Ok(at) if at < since);
+            before || facts.count(writer, transaction.n) > 0
+        };
+        let due = history.transactions.iter().rposition(is_due).map_or(0, |last| last + 1);
+        history.transactions.truncate(due);
+    }
+    judge(&histories, &facts)
 }
 
 /// Whether both engines hold the same in every table of the plan.
