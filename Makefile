@@ -47,6 +47,10 @@ bench: release ## Measures against pgloader and psql; sizes by SWITCHBACK_BENCH_
 bench-live: release ## Measures the write pause, the cost of capture and the rate that is followed.
 	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench live
 
+.PHONY: bench-backup
+bench-backup: release ## Measures backups and restorations against sqlite3, zstd, pg_dump and pg_restore.
+	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench backup
+
 .PHONY: bench-back
 bench-back: release ## Measures the way back: both pauses, the reverse lag and the cost of capture.
 	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench back
