@@ -232,7 +232,8 @@ impl Client {
     }
 
     pub(crate) async fn start<R: crate::Report>(&self, call: Call) -> Result<Operation<R>> {
-        let events = self.open(&call).await?;
+        // It has room for every kind of call; commands hold it several levels down.
+        let events = Box::pin(self.open(&call)).await?;
         Ok(Operation::attached(self.clone(), call, events))
     }
 

@@ -5,7 +5,7 @@ use switchback_client::{
     Result,
     exit::Exit,
     v1::{BackupInfo, BackupState, Engine, Finding, SchemaVersion},
-    words::{Word, word_of},
+    words::word_of,
 };
 
 use super::Session;
@@ -14,35 +14,41 @@ use crate::cli::output::{
     format::{bytes, clean, short_time, time},
 };
 
-/// The JSON object of a backup; its shape is part of the interface.
+/// In the table, what a manifest that cannot be read would say.
+const UNKNOWN: &str = "?";
+
+/// The JSON object of a backup; its shape is part of the interface. What the manifest says is
+/// null where it cannot be read.
 #[derive(Serialize)]
 struct Record<'a> {
     backup_id: &'a str,
     state: String,
     engine: Option<String>,
-    epoch: u64,
+    epoch: Option<u64>,
     created_at: Option<String>,
     verified_at: Option<String>,
-    bytes: u64,
-    chunks: u64,
-    encrypted: bool,
+    bytes: Option<u64>,
+    chunks: Option<u64>,
+    encrypted: Option<bool>,
     schema_versions: &'a [SchemaVersion],
     findings: &'a [Finding],
 }
 
 impl<'a> Record<'a> {
     fn of(backup: &'a BackupInfo) -> Self {
-        let engine = backup.engine();
+        let state = backup.state();
+        let readable = state == BackupState::Complete;
         Self {
             backup_id: &backup.backup_id,
             state: word_of::<BackupState>(backup.state),
-            engine: (engine != Engine::Unspecified).then(|| engine.word()),
-            epoch: backup.epoch,
+            engine: readable.then(|| word_of::<Engine>(backup.engine)),
+            epoch: readable.then_some(backup.epoch),
             created_at: backup.created_at.as_ref().map(|at| time(Some(at))),
             verified_at: backup.verified_at.as_ref().map(|at| time(Some(at))),
-            bytes: backup.bytes,
-            chunks: backup.chunks,
-            encrypted: backup.encrypted,
+            bytes: readable.then_some(backup.bytes),
+            chunks: readable.then_some(backup.chunks),
+            // What is locked needs a key.
+            encrypted: (readable || state == BackupState::Locked).then_some(backup.encrypted),
             schema_versions: &backup.schema_versions,
             findings: &backup.findings,
         }
@@ -81,19 +87,25 @@ fn table(backups: &[BackupInfo]) -> String {
     let mut grid = Grid::new(heading).right(&[3]);
     for backup in backups {
         let record = Record::of(backup);
-        let readable = backup.state() == BackupState::Complete;
         grid.row([
             record.backup_id,
-            record.engine.as_deref().unwrap_or("?"),
-            &short_time(backup.created_at.as_ref()),
-            &if readable { bytes(backup.bytes) } else { "?".to_owned() },
-            if record.encrypted { "yes" } else { "no" },
+            record.engine.as_deref().unwrap_or(UNKNOWN),
+            &taken(backup),
+            &record.bytes.map_or_else(|| UNKNOWN.to_owned(), bytes),
+            record.encrypted.map_or(UNKNOWN, |encrypted| if encrypted { "yes" } else { "no" }),
             &verified(backup),
             &state(&record),
             &versions(backup),
         ]);
     }
     grid.to_string()
+}
+
+fn taken(backup: &BackupInfo) -> String {
+    match &backup.created_at {
+        None => UNKNOWN.to_owned(),
+        at => short_time(at.as_ref()),
+    }
 }
 
 fn verified(backup: &BackupInfo) -> String {
@@ -149,11 +161,11 @@ mod tests {
         }
     }
 
-    fn locked() -> BackupInfo {
+    fn unreadable(state: BackupState) -> BackupInfo {
         BackupInfo {
             backup_id: "20260130T093000Z-000000".to_owned(),
-            encrypted: true,
-            state: BackupState::Locked.into(),
+            encrypted: state == BackupState::Locked,
+            state: state.into(),
             ..Default::default()
         }
     }
@@ -165,10 +177,13 @@ mod tests {
              VERIFIED (UTC)       STATE                SCHEMA VERSION",
             "20260131T093000Z-3fa29c  postgres  2026-01-31 09:30:00  357.2 MB  yes        \
              2026-01-31 09:31:00  complete, 1 warning  user_version 7",
-            "20260130T093000Z-000000  ?                                     ?  yes        \
+            "20260130T093000Z-000000  ?         ?                           ?  yes        \
              never                locked",
+            "20260130T093000Z-000000  ?         ?                           ?  ?          \
+             never                damaged",
         ];
-        assert_eq!(table(&[backup(), locked()]), lines.join("\n") + "\n");
+        let backups = [backup(), unreadable(BackupState::Locked), unreadable(BackupState::Damaged)];
+        assert_eq!(table(&backups), lines.join("\n") + "\n");
     }
 
     #[test]
@@ -187,10 +202,14 @@ mod tests {
                 ],
             })
         );
-        let locked = serde_json::to_value(Record::of(&locked())).unwrap();
-        assert_eq!(locked["state"], "locked");
-        for unknown in ["engine", "created_at", "verified_at"] {
-            assert_eq!(locked[unknown], json!(null));
-        }
+        let locked = unreadable(BackupState::Locked);
+        assert_eq!(
+            serde_json::to_value(Record::of(&locked)).unwrap(),
+            json!({
+                "backup_id": "20260130T093000Z-000000", "state": "locked", "engine": null,
+                "epoch": null, "created_at": null, "verified_at": null, "bytes": null,
+                "chunks": null, "encrypted": true, "findings": [], "schema_versions": [],
+            })
+        );
     }
 }

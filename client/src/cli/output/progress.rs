@@ -285,6 +285,12 @@ mod tests {
         progress.update(&event("a", 800, 2000), at(30));
         progress.update(&event("a", 900, 2000), at(32));
         assert!((progress.totals().rows_per_second - 50.0).abs() < 1e-9);
+        let pages = |bytes| ProgressEvent { bytes, bytes_total: 2000, ..Default::default() };
+        let mut progress = copying();
+        progress.update(&pages(1000), at(20));
+        progress.update(&pages(800), at(30));
+        progress.update(&pages(900), at(32));
+        assert!((progress.totals().bytes_per_second - 50.0).abs() < 1e-9);
     }
 
     #[test]
