@@ -25,7 +25,7 @@ demo: build ## Moves a sample database to a private PostgreSQL and shows the res
 
 .PHONY: check
 check: ## Everything that must pass: formatting, lints, interface, tests.
-	@.ci/prerequisites lint
+	@.ci/prerequisites lint test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	buf lint

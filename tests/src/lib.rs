@@ -8,10 +8,13 @@ pub mod cli;
 pub mod cluster;
 pub mod content;
 pub mod corpus;
+pub mod faults;
 pub mod fixtures;
 pub mod programs;
 pub mod rig;
 pub mod server;
+pub mod small_disk;
+pub mod store;
 pub mod workload;
 
 /// Longest wait for anything that a scenario waits for; a loaded machine with two cores needs a

@@ -8,10 +8,11 @@ use switchback_tests::{
     fixtures::{damage, files},
     rig::{Rig, directory},
     server::Server,
+    small_disk::SmallDisk,
 };
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::{round, small_disk::SmallDisk};
+use crate::round;
 
 const SCHEMA: &str =
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x');";

@@ -7,12 +7,10 @@ use switchback_tests::{
     cluster::{Cluster, Database, OWNER, Profile},
     rig::{Rig, directory},
     server::Server,
-};
-
-use crate::{
-    followed::{assert_in_sync, await_status, finding, follow, number_in_target},
     small_disk::SmallDisk,
 };
+
+use crate::followed::{assert_in_sync, await_status, finding, follow, number_in_target};
 
 const MEGABYTES: u32 = 8;
 

@@ -31,7 +31,6 @@ mod resume;
 mod rollback;
 mod round;
 mod service;
-mod small_disk;
 mod standstill;
 mod takeover;
 mod workload;

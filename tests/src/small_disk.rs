@@ -2,20 +2,22 @@
 
 use std::{path::PathBuf, process::Command};
 
-use switchback_tests::{
+use crate::{
     programs::{User, is_root},
     rig::directory,
 };
 
-/// Gone with its owner.
-pub(crate) struct SmallDisk {
-    pub(crate) path: PathBuf,
+/// A mounted file system; gone with its owner.
+#[derive(Debug)]
+pub struct SmallDisk {
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 impl SmallDisk {
     /// A file system of so many megabytes that a user may write to; `None`, and a note, where none
     /// can be made.
-    pub(crate) fn mount(megabytes: u32, user: Option<User>) -> Option<Self> {
+    pub fn mount(megabytes: u32, user: Option<User>) -> Option<Self> {
         let path = directory().keep();
         let user = user.map(|user| format!(",uid={},gid={}", user.uid, user.gid));
         let options = format!("size={megabytes}m,mode=0700{}", user.unwrap_or_default());
@@ -29,11 +31,20 @@ impl SmallDisk {
         None
     }
 
+    /// Takes no more writes.
+    pub fn freeze(&self) {
+        self.remount("ro");
+    }
+
     /// Makes room.
-    pub(crate) fn grow(&self, megabytes: u32) {
-        let options = format!("remount,size={megabytes}m");
-        let grown = Command::new("mount").args(["-o", &options]).arg(&self.path).status();
-        assert!(grown.is_ok_and(|status| status.success()), "the file system does not grow");
+    pub fn grow(&self, megabytes: u32) {
+        self.remount(&format!("size={megabytes}m"));
+    }
+
+    fn remount(&self, option: &str) {
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", &format!("remount,{option}")]).arg(&self.path).status();
+        assert!(status.is_ok_and(|status| status.success()), "it cannot be mounted with {option}");
     }
 }
 
