@@ -11,6 +11,8 @@ pub use load::{Problem, load};
 pub use otlp::Otlp;
 use switchback_proto::v1::Engine;
 
+use crate::backup::key::Keys;
+
 /// The effective configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub lease: Duration,
     /// Where metrics go; `None` where they are not sent.
     pub otlp: Option<Otlp>,
+    /// Keys that encrypt and decrypt backups.
+    pub(crate) backup_keys: Keys,
     /// Databases by name; at least one.
     pub databases: BTreeMap<String, DatabaseConfig>,
 }
