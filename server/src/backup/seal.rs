@@ -100,21 +100,18 @@ pub(super) fn seal(kind: Kind, name: &str, content: &[u8], key: &Key) -> Result<
     object.extend_from_slice(&length(payload.len() + extra));
     object.extend_from_slice(&nonce);
     object.extend_from_slice(&[0; 4]);
+    let aad = additional(name, &object);
+    object.extend_from_slice(payload);
     let Some(object_key) = object_key else {
-        object.extend_from_slice(payload);
         let hash = blake3::Hasher::new().update(name.as_bytes()).update(&object).finalize();
         object.extend_from_slice(hash.as_bytes());
         return Ok(object);
     };
-    let aad = additional(name, &object);
-    let mut payload = payload.to_vec();
-    aes(&object_key)
-        .and_then(|aes| {
-            let nonce = Nonce::assume_unique_for_key(nonce);
-            aes.seal_in_place_append_tag(nonce, Aad::from(aad), &mut payload)
-        })
-        .map_err(|_| defect(kind, name))?;
-    object.extend_from_slice(&payload);
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let tag = aes(&object_key).and_then(|aes| {
+        aes.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut object[HEADER..])
+    });
+    object.extend_from_slice(tag.map_err(|_| defect(kind, name))?.as_ref());
     Ok(object)
 }
 
