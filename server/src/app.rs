@@ -47,6 +47,10 @@ pub fn run(config: Config) -> Result<()> {
 
 async fn serve(config: Config) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
+    if config.backup_keys.is_exposed() {
+        let hint = "chmod 600 the file that SWITCHBACK_BACKUP_KEY names";
+        tracing::warn!(hint, "users other than its owner may read the file of backup keys");
+    }
     let store = ControlStore::open(&config.state_dir).await?;
     let holder = Holder {
         id: store.server_id().await?,

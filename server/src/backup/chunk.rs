@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::key::Key;
 use crate::error::Result;
 
 /// Bytes of content that a chunk aims at: a change costs so much, and a request to a store is worth
@@ -25,30 +26,10 @@ pub(crate) struct ChunkRef {
     pub(crate) length: u32,
 }
 
-/// Gives contents their ids: with a key, so that nobody else can tell what a store holds.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Ids(Option<[u8; 32]>);
-
-impl Ids {
-    /// By a derived key; without one, the plain hash.
-    pub(crate) fn new(key: Option<[u8; 32]>) -> Self {
-        Self(key)
-    }
-
-    /// The id of a content.
-    pub(crate) fn of(&self, content: &[u8]) -> ChunkId {
-        let hash = match &self.0 {
-            Some(key) => blake3::keyed_hash(key, content),
-            None => blake3::hash(content),
-        };
-        ChunkId(*hash.as_bytes())
-    }
-}
-
 /// Takes what a reader of an engine has read.
 pub(crate) trait Sink: Send + Sync {
-    /// How contents are named here.
-    fn ids(&self) -> Ids;
+    /// The key that names contents, and encrypts them.
+    fn key(&self) -> Key;
 
     /// Stores a content of at most [`LARGEST`] bytes, unless it is there already; returns when it
     /// is durable. May be called many times at once; it is the sink that holds callers back.

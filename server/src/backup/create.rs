@@ -3,24 +3,22 @@
 use std::time::Instant;
 
 use switchback_proto::{
-    v1::{BackupReport, Engine, Finding, Phase, ProgressEvent, Severity},
+    v1::{BackupReport, Engine, Phase, ProgressEvent},
     words::Word,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Backups,
-    chunk::Sink,
     manifest::{FORMAT, Manifest, Missing, PostgresContent, SqliteContent, Version},
     postgres,
-    repository::Writer,
-    sqlite,
+    finding_of, new_id, sqlite,
+    writer::Writer,
 };
 use crate::{
     clock,
     db::{Database, control::DatabaseRecord},
-    dialect::finding::{self, Place},
-    error::{Reason, Result},
+    error::Result,
     failpoint,
     operations::{EventLog, Run},
     telemetry::metrics,
@@ -80,13 +78,13 @@ impl Backups {
             }
         };
         let counts = writer.counts();
-        let taken_at = millis_of(&manifest.created_at);
+        let taken_at = clock::from_rfc3339(&manifest.created_at).unwrap_or_default();
         let report = BackupReport {
             backup_id: creation.id.clone(),
             engine: creation.engine.into(),
             bytes_read: manifest.bytes,
-            bytes_uploaded: counts.uploaded,
-            bytes_deduplicated: counts.deduplicated,
+            bytes_uploaded: counts.bytes_uploaded,
+            bytes_deduplicated: counts.bytes_deduplicated,
             chunks: manifest.chunks,
             seconds: 0.0,
             held_ms,
@@ -100,7 +98,7 @@ impl Backups {
         }
         self.store.set_backed_up(name, taken_at).await?;
         creation.database.standing.set_backed_up(taken_at);
-        metrics::record_backup(name, creation.engine, Some(counts.uploaded));
+        metrics::record_backup(name, creation.engine, Some(counts.bytes_uploaded));
         Ok(BackupReport { seconds: began.elapsed().as_secs_f64(), ..report })
     }
 
@@ -120,8 +118,8 @@ impl Backups {
                 rows_total: 0,
                 bytes,
                 bytes_total: total,
-                bytes_uploaded: counts.uploaded,
-                bytes_deduplicated: counts.deduplicated,
+                bytes_uploaded: counts.bytes_uploaded,
+                bytes_deduplicated: counts.bytes_deduplicated,
             });
         };
         let content = match creation.engine {

@@ -2,13 +2,29 @@
 
 pub(crate) mod chunk;
 mod create;
+pub(crate) mod id;
+pub(crate) mod index;
+pub(crate) mod key;
+mod known;
 pub(crate) mod manifest;
+mod marks;
+mod names;
+pub(crate) mod repository;
 mod restore;
+pub(crate) mod retention;
 mod schedule;
+mod seal;
 mod service;
 mod sqlite;
+pub(crate) mod sweep;
+#[cfg(test)]
+mod tests;
+pub(crate) mod verify;
+pub(crate) mod writer;
 
 pub(crate) use create::Creation;
+pub(crate) use id::new_id;
+pub(crate) use repository::Repository;
 pub use schedule::Schedule;
 pub use service::Backups;
 use service::finding_of;

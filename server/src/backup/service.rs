@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use switchback_proto::{
     v1::{
         BackupInfo, BackupState, DeleteBackupRequest, DeleteBackupResponse, Engine, Finding,
-        KeptBackup, ListBackupsRequest, ListBackupsResponse, Phase, ProgressEvent,
+        KeptBackup, ListBackupsRequest, ListBackupsResponse, ProgressEvent,
         PruneBackupsRequest, PruneBackupsResponse, SchemaVersion, Severity, VerifyBackupReport,
     },
     words::Word,
@@ -14,9 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     id,
+    key::KeyId,
     manifest::{Missing, Version},
     repository::{Listed, Repository},
     retention::{self, Policy},
+    sweep::Swept,
+    verify::{self, Verified},
 };
 use crate::{
     clock,
@@ -24,15 +27,11 @@ use crate::{
     dialect::finding::{self, Place},
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Request, Run},
-    task::cancelled,
 };
 
 /// Backups in one answer, unless fewer are asked for.
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
-
-/// Problems that a verification names.
-const PROBLEMS: usize = 20;
 
 /// The configured store, and what of it belongs to the configured databases. Clones share it.
 #[derive(Debug, Clone)]
@@ -97,16 +96,16 @@ impl Backups {
         halt: &CancellationToken,
     ) -> Result<VerifyBackupReport> {
         let began = std::time::Instant::now();
-        let tell = |bytes: u64, bytes_total: u64| {
+        let tell = |verify::Progress { bytes, bytes_total, .. }| {
             run.log.progress(ProgressEvent { bytes, bytes_total, ..ProgressEvent::default() });
         };
-        let verified = self.repository.verify(&run.database, id, &tell, halt).await?;
+        let found = self.repository.verify(&run.database, id, halt, &tell).await?;
         Ok(VerifyBackupReport {
             backup_id: id.to_owned(),
-            chunks: verified.chunks,
-            bytes: verified.bytes,
+            chunks: found.verified.chunks,
+            bytes: found.bytes,
             seconds: began.elapsed().as_secs_f64(),
-            problems: verified.problems.into_iter().take(PROBLEMS).collect(),
+            problems: found.problems.iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -136,7 +135,9 @@ impl Backups {
         request: &DeleteBackupRequest,
     ) -> Result<DeleteBackupResponse> {
         self.set.get(&request.database)?;
-        let swept = self.repository.delete(&request.database, &[request.backup_id.clone()]).await?;
+        let (name, id) = (&request.database, &request.backup_id);
+        let deleted = self.repository.delete(name, id, &CancellationToken::new()).await?;
+        let swept = swept(deleted.swept);
         tracing::info!(
             database = request.database,
             backup_id = request.backup_id,
@@ -177,7 +178,14 @@ impl Backups {
             ..PruneBackupsResponse::default()
         };
         if request.confirm {
-            let swept = self.repository.delete(name, &response.backup_ids).await?;
+            for id in &response.backup_ids {
+                match self.repository.forget(name, id).await {
+                    // Somebody else has deleted it.
+                    Err(error) if error.reason() == Reason::UnknownBackup => {}
+                    forgotten => forgotten?,
+                }
+            }
+            let swept = swept(self.repository.sweep(&CancellationToken::new()).await);
             response.deleted = true;
             response.swept = swept.is_some();
             response.chunks_deleted = swept.unwrap_or_default();
@@ -185,6 +193,20 @@ impl Backups {
             tracing::info!(database = name, count, "backups that no rule keeps were deleted");
         }
         Ok(response)
+    }
+}
+
+/// Chunks that went; none where they are left for the next time.
+fn swept(swept: Result<Swept>) -> Option<u64> {
+    match swept {
+        Ok(swept) => {
+            tracing::info!(chunks = swept.chunks, bytes = swept.bytes, "the store was swept");
+            Some(swept.chunks)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "chunks that no backup needs are left for the next time");
+            None
+        }
     }
 }
 
@@ -205,6 +227,7 @@ fn refuse_problems(report: &VerifyBackupReport) -> Result<()> {
 fn info(listed: Listed) -> BackupInfo {
     let Listed { backup_id, summary, verified } = listed;
     let verified_at = verified
+        .filter(Verified::is_whole)
         .and_then(|verified| clock::from_rfc3339(&verified.verified_at))
         .map(clock::from_millis);
     let info = BackupInfo { backup_id, verified_at, ..BackupInfo::default() };
@@ -216,7 +239,7 @@ fn info(listed: Listed) -> BackupInfo {
             created_at: clock::from_rfc3339(&summary.created_at).map(clock::from_millis),
             bytes: summary.bytes,
             chunks: summary.chunks,
-            encrypted: !summary.key.is_plain(),
+            encrypted: summary.key != KeyId::PLAIN,
             schema_versions: summary.schema_versions.iter().map(version_of).collect(),
             findings: summary.findings.iter().map(finding_of).collect(),
             ..info

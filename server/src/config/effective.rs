@@ -41,6 +41,9 @@ impl fmt::Display for Config {
                 otlp.headers.iter().map(|name| format!("{name}=***")).collect();
             writeln!(f, "# headers = {:?}", headers.join(","))?;
         }
+        let keys: Vec<String> = self.backup_keys.iter().map(|key| key.id().to_string()).collect();
+        // A comment: the setting has keys or a path, and these are what names the keys.
+        writeln!(f, "\n# backup_keys = {keys:?}")?;
         for database in self.databases.values() {
             writeln!(f, "\n[databases.{:?}]", database.name)?;
             writeln!(f, "sqlite = {:?}", database.sqlite)?;

@@ -9,7 +9,7 @@ use super::{
     Config, DatabaseConfig, LogFormat, Secret,
     file::{Database, File},
 };
-use crate::backup::Schedule;
+use crate::backup::{Schedule, key::Keys};
 
 /// Eight connections carry two copying tables, validation, and questions about the state, and
 /// leave most of PostgreSQL's default of 100 to the applications.
@@ -27,12 +27,11 @@ const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
 /// Settings of the contract that this version does not have yet. To ignore one would be worse
 /// than to refuse it.
-const LATER: [&str; 5] = [
+const LATER: [&str; 4] = [
     "SWITCHBACK_TLS_CERT",
     "SWITCHBACK_TLS_KEY",
     "SWITCHBACK_TLS_CLIENT_CA",
     "SWITCHBACK_TOKENS",
-    "SWITCHBACK_BACKUP_KEY",
 ];
 
 /// One thing that is wrong with the configuration.
@@ -78,6 +77,7 @@ pub fn load(
         log_format: loader.log_format(&file, terminal),
         lease: loader.lease(&file),
         otlp: loader.otlp(),
+        backup_keys: loader.backup_keys(&file),
         databases: loader.databases(file.databases),
     };
     for name in LATER {
@@ -165,6 +165,19 @@ impl<'a> Loader<'a> {
     fn lease(&mut self, file: &File) -> Duration {
         let seconds = self.number("SWITCHBACK_LEASE").or(file.lease).unwrap_or(LEASE);
         Duration::from_secs(self.at_least("lease", seconds, 1).into())
+    }
+
+    fn backup_keys(&mut self, file: &File) -> Keys {
+        // The file names a path only: a configuration is shown and copied around.
+        let keys = match (self.get("SWITCHBACK_BACKUP_KEY"), &file.backup_key) {
+            (Some(text), _) => Keys::parse(text),
+            (None, Some(path)) => Keys::parse_file(path),
+            (None, None) => Ok(Keys::default()),
+        };
+        keys.unwrap_or_else(|problem| {
+            self.problem("SWITCHBACK_BACKUP_KEY", problem);
+            Keys::default()
+        })
     }
 
     fn databases(
@@ -319,6 +332,7 @@ mod tests {
             ("SWITCHBACK_STORE", "ftp://host/backups"),
             ("SWITCHBACK_S3_SSE", "rot13"),
             ("SWITCHBACK_S3_PATH_STYLE", "yes"),
+            ("SWITCHBACK_BACKUP_KEY", "0123"),
             ("SWITCHBACK_POOL_SIZE", "many"),
             ("SWITCHBACK_LEASE", "0"),
             ("SWITCHBACK_BACKUP_SCHEDULE", "daily"),
@@ -334,6 +348,7 @@ mod tests {
             "SWITCHBACK_STORE",
             "S3_SSE:",
             "S3_PATH_STYLE",
+            "BACKUP_KEY",
             "POOL_SIZE",
             "BACKUP_SCHEDULE",
             "SWITCHBACK_LOG:",
@@ -379,5 +394,27 @@ mod tests {
                 .unwrap_err();
         let text = format!("{problems:?}");
         assert!(text.contains("line 2") && !text.contains("pw"), "{text}");
+    }
+
+    #[test]
+    fn keys_of_backups_come_from_the_variable_or_from_the_file_that_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys");
+        let (one, two) = ("17".repeat(32), "18".repeat(32));
+        std::fs::write(&path, &one).unwrap();
+        let file = format!("backup_key = {path:?}");
+        let config = load(&env(&PAIR), Some(&file), true).unwrap();
+        let id = config.backup_keys.first().id();
+        let line = format!("# backup_keys = [\"{id}\"]");
+        let text = format!("{config}{config:?}");
+        assert!(text.contains(&line) && !text.contains(&one), "{text}");
+        let mut over = env(&PAIR);
+        over.insert("SWITCHBACK_BACKUP_KEY".into(), two);
+        let config = load(&over, Some(&file), true).unwrap();
+        assert_ne!(config.backup_keys.first().id(), id);
+        let key = format!("backup_key = {one:?}");
+        let problems = load(&env(&PAIR), Some(&key), true).unwrap_err();
+        let text = format!("{problems:?}");
+        assert!(text.contains("BACKUP_KEY") && !text.contains(&one), "{text}");
     }
 }

@@ -13,7 +13,7 @@ pub use otlp::Otlp;
 use switchback_proto::v1::Engine;
 
 use crate::{
-    backup::Schedule,
+    backup::{Schedule, key::Keys},
     object_store::{S3Options, StoreUrl},
 };
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub lease: Duration,
     /// Where metrics go; `None` where they are not sent.
     pub otlp: Option<Otlp>,
+    /// Keys that encrypt and decrypt backups.
+    pub(crate) backup_keys: Keys,
     /// Databases by name; at least one.
     pub databases: BTreeMap<String, DatabaseConfig>,
 }

@@ -127,6 +127,10 @@ fn engine_of(manifest: &Manifest) -> Result<Engine> {
     })
 }
 
+fn no_content() -> Error {
+    Error::new(Reason::BackupDamaged, "the manifest names no tables of PostgreSQL")
+}
+
 /// A file or a database that is being made, named after its operation.
 fn unfinished(name: &str, run: &Run) -> String {
     // The end of the id is its random part.

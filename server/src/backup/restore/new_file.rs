@@ -74,7 +74,7 @@ impl Restoration<'_> {
         Ok(note.into_iter().collect())
     }
 
-    async fn keep_one_table(&self, path: &Path) -> Result<Vec<Finding>> {
+    pub(super) async fn keep_one_table(&self, path: &Path) -> Result<Vec<Finding>> {
         let (from, table) = (path.to_owned(), self.request.table.clone());
         blocking(move || {
             let to = from.with_extension("table");

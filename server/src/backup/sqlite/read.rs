@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::pages::Pages;
 use crate::{
     backup::{
-        chunk::{ChunkId, ChunkRef, Ids, Sink},
+        chunk::{ChunkId, ChunkRef, Sink},
         index::IndexWriter,
+        key::Key,
         manifest::SqliteContent,
     },
     clock,
@@ -79,7 +80,7 @@ pub(crate) async fn read(
         None => {
             let (source, ids) = (source.clone(), known.iter().map(|chunk| chunk.id).collect());
             let (scratch, cancel) = (scratch.to_owned(), cancel.clone());
-            let by = sink.ids();
+            let by = sink.key();
             let last = blocking(move || last_reading(&source, (ids, by), &scratch, &cancel));
             let mut last = last.await?;
             store_changed(&mut last, &mut known, sink).await?;
@@ -202,7 +203,7 @@ fn slices(
 /// in short ones for as long as there is hope.
 fn last_reading(
     source: &SourceFile,
-    (ids, by): (Vec<ChunkId>, Ids),
+    (ids, by): (Vec<ChunkId>, Key),
     scratch: &Path,
     cancel: &CancellationToken,
 ) -> Result<Seen> {
@@ -214,19 +215,19 @@ fn last_reading(
     let hopeful = if mode == "wal" { 0 } else { HOPEFUL };
     for _ in 0..hopeful {
         let before = data_version(&connection).map_err(explain)?;
-        let seen = look(&connection, source, (&ids, by, true), scratch, cancel)?;
+        let seen = look(&connection, source, (&ids, &by, true), scratch, cancel)?;
         if data_version(&connection).map_err(explain)? == before {
             return Ok(seen);
         }
     }
-    look(&connection, source, (&ids, by, false), scratch, cancel)
+    look(&connection, source, (&ids, &by, false), scratch, cancel)
 }
 
 /// Reads on one thread, and hashes on another.
 fn look(
     connection: &Connection,
     source: &SourceFile,
-    (ids, by, in_slices): (&[ChunkId], Ids, bool),
+    (ids, by, in_slices): (&[ChunkId], &Key, bool),
     scratch: &Path,
     cancel: &CancellationToken,
 ) -> Result<Seen> {
@@ -279,13 +280,13 @@ type Changed = (Vec<(u64, usize)>, Option<std::fs::File>);
 
 fn compare(
     pieces: std::sync::mpsc::Receiver<(u64, Vec<u8>)>,
-    (ids, by): (&[ChunkId], Ids),
+    (ids, by): (&[ChunkId], &Key),
     scratch: &Path,
 ) -> Result<Changed> {
     let (mut changed, mut spool) = (Vec::new(), None);
     for (number, piece) in pieces {
         let known = usize::try_from(number).ok().and_then(|number| ids.get(number));
-        if known.is_some_and(|known| by.of(&piece) == *known) {
+        if known.is_some_and(|known| by.chunk_id(&piece) == *known) {
             continue;
         }
         changed.push((number, piece.len()));

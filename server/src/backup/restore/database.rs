@@ -1,0 +1,109 @@
+//! A PostgreSQL database of its own, or in place of the configured one.
+
+use switchback_proto::v1::{Finding, RestoreReport};
+
+use super::{Restoration, into_sqlite::chosen};
+use crate::{
+    backup::{
+        Creation, finding_of,
+        manifest::TableName,
+        new_id,
+        postgres::{
+            Progress,
+            programs::Programs,
+            restore::{Restore, Restored, replace, restore},
+        },
+        repository::Repository,
+    },
+    error::{Error, Reason, Result},
+};
+
+impl Restoration<'_> {
+    /// A database NAME beside the configured one.
+    pub(super) async fn make_database(&self) -> Result<RestoreReport> {
+        let content = self.manifest.postgres.as_ref().ok_or_else(super::no_content)?;
+        let tables = match self.request.table.as_str() {
+            "" => None,
+            asked => {
+                let found = chosen(content, asked)?.into_iter();
+                let name = |table: &crate::backup::manifest::StoredTable| TableName {
+                    schema: table.schema.clone(),
+                    name: table.name.clone(),
+                };
+                Some(found.map(name).collect::<Vec<_>>())
+            }
+        };
+        let programs = Programs::installed();
+        let tell = |progress: Progress<'_>| self.tell_of(progress);
+        let job = self.job(content, (&programs, tables.as_deref()), &tell);
+        let restored = restore(&job, &self.request.restore_as).await?;
+        Ok(report(restored, String::new()))
+    }
+
+    /// The configured database, which is kept under another name. What is written between the
+    /// backup that is made first and the moment of the change is in the kept one only.
+    pub(super) async fn replace_database(&self) -> Result<RestoreReport> {
+        self.refuse_migration().await?;
+        let content = self.manifest.postgres.as_ref().ok_or_else(super::no_content)?;
+        if !self.request.overwrite {
+            let message = "the configured PostgreSQL database is there already";
+            return Err(Error::new(Reason::RestoreRefused, message).hint(
+                "restore to a new database with `--as NAME`, or replace it with --overwrite: it \
+                 is backed up first and kept under another name",
+            ));
+        }
+        let safety = self.backups.create(Creation {
+            database: self.database,
+            engine: switchback_proto::v1::Engine::Postgres,
+            id: new_id(),
+            log: &self.run.log,
+            halt: self.halt,
+        });
+        let safety = Box::pin(safety).await?.backup_id;
+        let programs = Programs::installed();
+        let tell = |progress: Progress<'_>| self.tell_of(progress);
+        let job = self.job(content, (&programs, None), &tell);
+        let restored = replace(&job).await?;
+        Ok(report(restored, safety))
+    }
+
+    fn job<'a>(
+        &'a self,
+        content: &'a crate::backup::manifest::PostgresContent,
+        (programs, tables): (&'a Programs, Option<&'a [TableName]>),
+        progress: &'a (dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Restore<'a, Repository> {
+        Restore {
+            content,
+            fetch: &*self.backups.repository,
+            postgres: &self.database.postgres,
+            programs,
+            tables,
+            scratch: &self.database.scratch,
+            progress,
+            cancel: self.halt,
+        }
+    }
+
+    fn tell_of(&self, progress: Progress<'_>) {
+        let name = match progress.schema {
+            "public" => progress.table.to_owned(),
+            schema => format!("{schema}.{}", progress.table),
+        };
+        super::tell(&self.run.log, &name, progress.rows, (progress.bytes, 0));
+    }
+}
+
+fn report(restored: Restored, safety_backup_id: String) -> RestoreReport {
+    let findings: Vec<Finding> = restored.missing.iter().map(finding_of).collect();
+    RestoreReport {
+        database: restored.database,
+        rows: restored.rows,
+        bytes: restored.bytes,
+        validated: true,
+        kept_database: restored.kept.unwrap_or_default(),
+        safety_backup_id,
+        findings,
+        ..RestoreReport::default()
+    }
+}
