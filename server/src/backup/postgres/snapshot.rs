@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction, error::SqlState};
 
-use super::SCHEMAS;
+use super::{NO_EXTENSION, SCHEMAS};
 use crate::{
     db::postgres::{PooledConnection, Postgres, failed},
     dialect::ident::qualified,
@@ -112,7 +112,7 @@ async fn list(client: &impl GenericClient) -> Result<Vec<Seen>> {
            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), \
            row_security_active(c.oid) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} AND {NO_EXTENSION} \
          ORDER BY n.nspname, c.relname"
     );
     let rows = client.query(&sql, &[]).await.map_err(failed)?;

@@ -58,7 +58,7 @@ async fn without_pg_dump_tables_come_back_and_the_rest_is_named() {
         INSERT INTO \"o \"\"s\".\"a 'b\" (v) VALUES ('x'), (NULL); \
         CREATE TABLE serial (id serial PRIMARY KEY, parent bigint \
           CONSTRAINT \"f \"\"k\" REFERENCES \"o \"\"s\".\"a 'b\" DEFERRABLE); \
-        INSERT INTO serial (parent) VALUES (3), (6); \
+        INSERT INTO serial (parent) VALUES (3), (4); \
         CREATE INDEX \"i \"\" ON ONLY \" ON serial (parent DESC) WHERE id > 0; \
         CREATE TABLE root (a integer NOT NULL, b text, UNIQUE (a)) PARTITION BY RANGE (a); \
         CREATE TABLE low PARTITION OF root FOR VALUES FROM (MINVALUE) TO (10); \

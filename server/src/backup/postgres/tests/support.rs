@@ -135,9 +135,6 @@ impl Database {
         let mut all = BTreeMap::new();
         for row in client.query(sql, &[]).await.unwrap() {
             let name: String = row.get(0);
-            // Where in the log a sequence stands is nobody's business.
-            let columns = client.query(&format!("SELECT * FROM {name} LIMIT 0"), &[]).await;
-            drop(columns);
             let sql = format!(
                 "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' \
                    ORDER BY t::text COLLATE \"C\")), '') FROM {name} AS t"
