@@ -5,8 +5,7 @@
 
 pub mod app;
 mod apply;
-#[allow(dead_code)]
-mod backup;
+pub mod backup;
 pub mod capture;
 pub mod census;
 pub mod clock;

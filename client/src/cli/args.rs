@@ -262,6 +262,15 @@ pub(crate) struct MigrateArgs {
     /// Make no backup before the first change
     #[arg(long)]
     pub(crate) skip_backup: bool,
+    /// Rely on this backup of the source instead of making one before the first change
+    #[arg(
+        long,
+        value_name = "BACKUP",
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "skip_backup"
+    )]
+    pub(crate) backup: String,
 }
 
 #[derive(Debug, ArgsGroup)]

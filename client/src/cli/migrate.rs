@@ -35,6 +35,7 @@ pub(crate) async fn run(session: &mut Session, args: MigrateArgs) -> Result<Exit
         cutover: cutover.into(),
         allow_rejects: args.allow_rejects,
         skip_backup: args.skip_backup,
+        backup_id: args.backup,
     };
     let followed = follow(session, &request_id, client.migrate(request)).await?;
     followed.print(session);

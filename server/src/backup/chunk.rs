@@ -31,6 +31,11 @@ pub(crate) trait Sink: Send + Sync {
     /// The key that names contents, and encrypts them.
     fn key(&self) -> Key;
 
+    /// The id that a content has here.
+    fn id(&self, content: &[u8]) -> ChunkId {
+        self.key().chunk_id(content)
+    }
+
     /// Stores a content of at most [`LARGEST`] bytes, unless it is there already; returns when it
     /// is durable. May be called many times at once; it is the sink that holds callers back.
     fn put(&self, content: Vec<u8>) -> impl Future<Output = Result<ChunkRef>> + Send;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Backups,
     manifest::{FORMAT, Manifest, Missing, PostgresContent, SqliteContent, Version},
-    postgres,
+    postgres::{self, create::Job, programs::Programs},
     finding_of, new_id, sqlite,
     writer::Writer,
 };
@@ -67,6 +67,7 @@ impl Backups {
         let name = &creation.database.config.name;
         let began = Instant::now();
         let record = self.store.database(name).await?;
+        self.repository.open().await?;
         let writer = self.repository.begin(name, &creation.id, creation.halt).await?;
         let made = self.write(&creation, &writer, record).await;
         let (manifest, held_ms) = match made {
@@ -124,7 +125,26 @@ impl Backups {
         };
         let content = match creation.engine {
             Engine::Postgres => {
-                read_postgres(database, writer, (&|t, r, b| told(t, r, b, 0), creation.halt)).await?
+                let programs = Programs::installed();
+                let tell = |progress: postgres::Progress<'_>| {
+                    told(&name_of(progress), progress.rows, progress.bytes, 0);
+                };
+                let taken_at = clock::now_millis();
+                let job = Job {
+                    postgres: &database.postgres,
+                    programs: &programs,
+                    progress: &tell,
+                    cancel: creation.halt,
+                };
+                let read = Box::pin(postgres::create::read(&job, writer)).await?;
+                Content {
+                    sqlite: None,
+                    postgres: Some(read.content),
+                    bytes: read.bytes,
+                    taken_at,
+                    held_ms: 0.0,
+                    missing: read.missing,
+                }
             }
             _ => {
                 let pages = |done, of| told("", 0, done, of);
@@ -168,5 +188,13 @@ impl Backups {
             findings: content.missing,
         };
         Ok((manifest, content.held_ms))
+    }
+}
+
+/// Tables of the usual schema go by their name alone.
+pub(super) fn name_of(progress: postgres::Progress<'_>) -> String {
+    match progress.schema {
+        "public" => progress.table.to_owned(),
+        schema => format!("{schema}.{}", progress.table),
     }
 }

@@ -24,7 +24,6 @@ use super::{
 use crate::{
     clock,
     db::{Database, DatabaseSet, control::ControlStore},
-    dialect::finding::{self, Place},
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Request, Run},
 };
@@ -136,6 +135,7 @@ impl Backups {
     ) -> Result<DeleteBackupResponse> {
         self.set.get(&request.database)?;
         let (name, id) = (&request.database, &request.backup_id);
+        self.repository.open().await?;
         let deleted = self.repository.delete(name, id, &CancellationToken::new()).await?;
         let swept = swept(deleted.swept);
         tracing::info!(
@@ -162,6 +162,7 @@ impl Backups {
             weekly: request.keep_weekly,
             monthly: request.keep_monthly,
         };
+        self.repository.open().await?;
         let listed = self.repository.list(name, "", usize::MAX).await?;
         // What cannot be read must not stand for a day instead of a whole one.
         let whole = listed.iter().filter(|backup| backup.summary.is_ok());
@@ -262,5 +263,11 @@ fn version_of(version: &Version) -> SchemaVersion {
 /// What a backup does not hold, as people are told.
 pub(super) fn finding_of(missing: &Missing) -> Finding {
     let Missing { code, table, message } = missing;
-    finding::finding(Severity::Warning, code, Place::table(table), message.clone(), "")
+    Finding {
+        code: code.clone(),
+        severity: Severity::Warning.into(),
+        table: table.clone(),
+        message: message.clone(),
+        ..Finding::default()
+    }
 }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, Reason, Result},
+    failpoint,
     task::{blocking, cancelled},
 };
 
@@ -114,13 +115,15 @@ impl Repository {
             Error::new(Reason::Internal, "cannot write a backup's mark").caused_by(error)
         })?;
         let name = format!("{}{backup}", names::RUNNING);
+        // This server was stopped in the middle of the same backup.
+        let was_begun = self.store.head(name.clone()).await?.is_some();
         let mark = Mark::write(Arc::clone(&self.store), name, running.into()).await?;
         let mark = Arc::new(mark);
         let renewing = mark.keep();
         let begun = async {
             self.wait_for_sweeps(&mark, cancel).await?;
             let (left, is_resumed) = self.unfinished(database, backup, &mark).await?;
-            let known = self.known(database, is_resumed).await?;
+            let known = self.known(database, is_resumed || was_begun).await?;
             Ok((left, known))
         };
         let (left, known) = match begun.await {
@@ -264,6 +267,7 @@ impl Writer {
             let bytes = u64::try_from(object.len()).unwrap_or(u64::MAX);
             let name = names::chunk(self.key.id(), id);
             self.repository.store.put(name, object.into()).await?;
+            failpoint::hit("stored.after");
             Ok(bytes)
         };
         // Those who wait for this flight see the failure before its end.

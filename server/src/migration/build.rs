@@ -161,6 +161,7 @@ pub(super) async fn copy(context: &Context<'_>, journal: &mut Journal) -> Result
             rows: progress.rows,
             rows_total: progress.rows_total,
             bytes: progress.bytes,
+            ..ProgressEvent::default()
         });
     };
     let summary = match copy::run(&job, &tell, context.halt).await {

@@ -135,8 +135,8 @@ fn scan(
             log.progress(ProgressEvent {
                 table: table.name.clone(),
                 rows: progress.rows,
-                rows_total: 0,
                 bytes: progress.bytes,
+                ..ProgressEvent::default()
             });
             if halt.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };

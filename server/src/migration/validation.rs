@@ -137,6 +137,7 @@ fn tell(log: &EventLog, progress: ValidateProgress<'_>) {
         rows: progress.rows,
         rows_total: progress.rows_total,
         bytes: progress.bytes,
+        ..ProgressEvent::default()
     });
 }
 

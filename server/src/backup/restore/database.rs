@@ -5,17 +5,17 @@ use switchback_proto::v1::{Finding, RestoreReport};
 use super::{Restoration, into_sqlite::chosen};
 use crate::{
     backup::{
-        Creation, finding_of,
+        Creation, finding_of, name_of,
         manifest::TableName,
         new_id,
         postgres::{
             Progress,
             programs::Programs,
-            restore::{Restore, Restored, replace, restore},
+            restore::{Restore, Restored, replace, restore, restore_into_empty},
         },
         repository::Repository,
     },
-    error::{Error, Reason, Result},
+    error::{Reason, Result},
 };
 
 impl Restoration<'_> {
@@ -45,12 +45,17 @@ impl Restoration<'_> {
     pub(super) async fn replace_database(&self) -> Result<RestoreReport> {
         self.refuse_migration().await?;
         let content = self.manifest.postgres.as_ref().ok_or_else(super::no_content)?;
+        let programs = Programs::installed();
+        let tell = |progress: Progress<'_>| self.tell_of(progress);
+        let job = self.job(content, (&programs, None), &tell);
         if !self.request.overwrite {
-            let message = "the configured PostgreSQL database is there already";
-            return Err(Error::new(Reason::RestoreRefused, message).hint(
-                "restore to a new database with `--as NAME`, or replace it with --overwrite: it \
-                 is backed up first and kept under another name",
-            ));
+            // A new server, or one that was set up again: there is nothing to be lost.
+            let restored = restore_into_empty(&job).await.map_err(|error| {
+                let hint = "restore to a new database with `--as NAME`, or replace this one with \
+                            --overwrite: it is backed up first and kept under another name";
+                if error.reason() == Reason::RestoreRefused { error.hint(hint) } else { error }
+            });
+            return Ok(report(restored?, String::new()));
         }
         let safety = self.backups.create(Creation {
             database: self.database,
@@ -60,9 +65,6 @@ impl Restoration<'_> {
             halt: self.halt,
         });
         let safety = Box::pin(safety).await?.backup_id;
-        let programs = Programs::installed();
-        let tell = |progress: Progress<'_>| self.tell_of(progress);
-        let job = self.job(content, (&programs, None), &tell);
         let restored = replace(&job).await?;
         Ok(report(restored, safety))
     }
@@ -86,10 +88,7 @@ impl Restoration<'_> {
     }
 
     fn tell_of(&self, progress: Progress<'_>) {
-        let name = match progress.schema {
-            "public" => progress.table.to_owned(),
-            schema => format!("{schema}.{}", progress.table),
-        };
+        let name = name_of(progress);
         super::tell(&self.run.log, &name, progress.rows, (progress.bytes, 0));
     }
 }

@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Restoration, unfinished};
 use crate::{
-    backup::postgres,
+    backup::postgres::restore::Server,
     db::{Database, DatabaseSet, control::ControlStore, postgres::failed},
     error::{Error, Reason, Result},
     migration::Migrations,
     operations::{Operations, Request},
 };
+
+/// Connections that a migration needs.
+const POOL: u32 = 8;
 
 impl Restoration<'_> {
     /// A database NAME beside the configured one.
@@ -32,27 +35,23 @@ impl Restoration<'_> {
         }
         let name = &self.request.restore_as;
         let making = unfinished(name, self.run);
-        let beside = postgres::Beside::new(&self.database.postgres);
-        beside.refuse_present(name).await?;
-        beside.drop(&making).await?;
-        beside.create(&making).await?;
+        let configured = &self.database.postgres;
+        let mut server = Server::beside(configured, &[name, &making]).await?;
+        server.refuse_existing(name).await?;
+        server.drop(&making).await?;
+        server.create_plain(&making).await?;
         let done = async {
-            let database = self.database.with(&file, beside.database(&making)?, scratch.path());
+            let database = self.database.with(&file, configured.beside(&making, POOL)?, scratch.path());
             let report = self.migrate(database.clone(), scratch.path()).await?;
             let client = database.postgres.get().await?;
             client.batch_execute("DROP SCHEMA switchback CASCADE").await.map_err(failed)?;
             drop(client);
-            beside.rename(&making, name).await?;
+            server.rename(&[(&making, name)]).await?;
             Ok::<_, Error>(report)
         };
         let migrated = match done.await {
             Ok(migrated) => migrated,
-            Err(error) => {
-                if let Err(left) = beside.drop(&making).await {
-                    tracing::warn!(error = %left, "a database that was not finished is left");
-                }
-                return Err(error);
-            }
+            Err(error) => return Err(server.discard(&making, error).await),
         };
         findings.extend(migrated.findings);
         Ok(RestoreReport {

@@ -181,7 +181,8 @@ impl Loader {
         let explain = |error| self.file.explain(error);
         self.connection.execute_batch("COMMIT; PRAGMA synchronous = full").map_err(explain)?;
         let sql = format!("SELECT count(*) FROM {}", quote(&name_of(&self.table)));
-        let stored: u64 = self.connection.query_row(&sql, [], |row| row.get(0)).map_err(explain)?;
+        let stored: i64 = self.connection.query_row(&sql, [], |row| row.get(0)).map_err(explain)?;
+        let stored = stored.unsigned_abs();
         if stored == self.table.rows && stored == self.count {
             return Ok(stored);
         }

@@ -17,7 +17,7 @@ use switchback_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Backups, manifest::Manifest, postgres};
+use super::{Backups, manifest::Manifest};
 use crate::{
     db::Database,
     dialect::finding::{self, Place},
@@ -138,7 +138,7 @@ fn unfinished(name: &str, run: &Run) -> String {
     format!("{name}_restoring_{}", &digits[digits.len().saturating_sub(12)..])
 }
 
-fn note(code: &str, message: String, hint: &str) -> Finding {
+fn note(code: &'static str, message: String, hint: &'static str) -> Finding {
     finding::finding(Severity::Note, code, Place::database(), message, hint)
 }
 

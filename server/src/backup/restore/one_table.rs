@@ -81,7 +81,7 @@ fn copy_table(target: &Connection, name: &str) -> rusqlite::Result<()> {
 
 fn left_out(target: &Connection, name: &str) -> rusqlite::Result<Vec<Finding>> {
     let sql = "SELECT count(*) FROM source.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1";
-    let count: u64 = target.query_row(sql, [name], |row| row.get(0))?;
+    let count: i64 = target.query_row(sql, [name], |row| row.get(0))?;
     let sequence = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
     if target.query_row(sequence, [], |row| row.get::<_, bool>(0))? {
         target.execute(

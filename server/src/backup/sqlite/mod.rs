@@ -3,8 +3,6 @@
 mod pages;
 mod read;
 mod restore;
-#[cfg(test)]
-mod tests;
 
-pub(crate) use read::{PagesRead, read};
+pub(crate) use read::read;
 pub(crate) use restore::{publish, refuse_present, restore};

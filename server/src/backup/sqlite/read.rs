@@ -161,7 +161,7 @@ fn slices(
     let began = data_version(&connection).map_err(explain)?;
     let (mut next, mut slices) = (0, 0_u32);
     loop {
-        let began = Instant::now();
+        let began_slice = Instant::now();
         connection.execute_batch("BEGIN").map_err(explain)?;
         let mut pages = Pages::new(&connection).map_err(explain)?;
         let pieces = pages.pieces();
@@ -174,7 +174,7 @@ fn slices(
             pages: pages.pages,
             pieces,
             taken_at: clock::now_millis(),
-            held: began.elapsed(),
+            held: began_slice.elapsed(),
             changed: Vec::new(),
             spool: None,
         };

@@ -106,7 +106,7 @@ pub(crate) fn publish(made: &Path, name: &Path) -> Result<()> {
 
 /// Refuses a name beside which SQLite would find a file, or what is left of one.
 pub(crate) fn refuse_present(name: &Path) -> Result<()> {
-    let mut with = |suffix: &str| {
+    let with = |suffix: &str| {
         let mut name = name.as_os_str().to_owned();
         name.push(suffix);
         PathBuf::from(name)

@@ -1,0 +1,123 @@
+//! Backups while applications write.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    super::restore,
+    support::{Database, Memory, Setting},
+};
+use crate::{
+    backup::{
+        chunk::{ChunkId, ChunkRef, Sink},
+        key::Key,
+    },
+    error::Result,
+};
+
+/// Each transfer changes two accounts and adds an entry.
+const LEDGER: &str = "CREATE TABLE public.account (id integer PRIMARY KEY, balance bigint, \
+      transfers bigint); \
+    INSERT INTO public.account SELECT i, 0, 0 FROM generate_series(1, 20) AS i; \
+    CREATE TABLE public.entry (id bigserial PRIMARY KEY, amount bigint, filler text); \
+    INSERT INTO public.entry (amount, filler) \
+      SELECT 0, repeat('x', 500) FROM generate_series(1, 10000)";
+
+const TRANSFER: &str = "WITH a AS (UPDATE public.account SET balance = balance - 5, \
+      transfers = transfers + 1 WHERE id = 1 + $1::bigint % 10), \
+    b AS (UPDATE public.account SET balance = balance + 5 WHERE id = 11 + $1::bigint % 10) \
+    INSERT INTO public.entry (amount, filler) VALUES (5, 'new')";
+
+/// Holds the first chunk back until a few transfers more are committed.
+struct Slow {
+    store: Memory,
+    done: watch::Receiver<i64>,
+}
+
+impl Sink for Slow {
+    fn key(&self) -> Key {
+        Key::PLAIN
+    }
+
+    fn id(&self, content: &[u8]) -> ChunkId {
+        self.store.id(content)
+    }
+
+    async fn put(&self, content: Vec<u8>) -> Result<ChunkRef> {
+        let mut done = self.done.clone();
+        let wanted = *done.borrow() + 5;
+        done.wait_for(|count| *count >= wanted).await.unwrap();
+        self.store.put(content).await
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_one_moment_while_others_write() {
+    let source = Arc::new(Database::with(LEDGER).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (report, done) = watch::channel(0);
+    let writer = tokio::spawn({
+        let (source, stop) = (Arc::clone(&source), Arc::clone(&stop));
+        async move {
+            let client = source.postgres.get().await.unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                let number: i64 = *report.borrow();
+                client.execute(TRANSFER, &[&number]).await.unwrap();
+                report.send_replace(number + 1);
+            }
+        }
+    });
+    let slow = Slow { store: Memory::default(), done };
+    slow.done.clone().wait_for(|count| *count > 20).await.unwrap();
+    let backed_up = source.back_up(&slow).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+    let setting = Setting::new();
+    let job = setting.job(&backed_up.content, &slow.store, &source);
+    let name = format!("{} restored", source.name);
+    restore::restore(&job, &name).await.unwrap();
+    let copy = Database::named(&name);
+    let transfers = "SELECT sum(transfers)::bigint FROM public.account";
+    let entries = "SELECT count(*) FROM public.entry WHERE amount = 5";
+    assert_eq!(copy.number("SELECT sum(balance)::bigint FROM public.account").await, 0);
+    let restored = copy.number(entries).await;
+    assert_eq!(restored, copy.number(transfers).await);
+    assert!(restored >= 20, "some were committed before");
+    assert!(source.number(entries).await > restored, "some were committed meanwhile");
+    copy.sql("INSERT INTO public.entry (amount) VALUES (1)").await;
+}
+
+#[tokio::test]
+async fn a_table_cannot_be_changed_in_the_middle_and_one_that_is_locked_is_waited_for() {
+    let database = Database::with("CREATE TABLE public.t (a integer)").await;
+    let mut other = database.postgres.get().await.unwrap();
+    let transaction = other.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE public.t").await.unwrap();
+    let error = database.back_up(&Memory::default()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    transaction.rollback().await.unwrap();
+
+    struct Altering<'a>(&'a Database, Memory);
+    impl Sink for Altering<'_> {
+        fn key(&self) -> Key {
+            Key::PLAIN
+        }
+
+        fn id(&self, content: &[u8]) -> ChunkId {
+            self.1.id(content)
+        }
+
+        async fn put(&self, content: Vec<u8>) -> Result<ChunkRef> {
+            let client = self.0.postgres.get().await?;
+            let refused = client.batch_execute("ALTER TABLE public.t ADD b integer").await;
+            assert!(refused.is_err(), "the backup holds a lock");
+            self.1.put(content).await
+        }
+    }
+    let backed_up = database.back_up(&Altering(&database, Memory::default())).await.unwrap();
+    assert_eq!(backed_up.content.tables[0].columns.len(), 1);
+}
