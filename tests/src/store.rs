@@ -71,7 +71,7 @@ impl S3Server {
     /// The moto that all tests of this process share.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<S3Server> = OnceCell::const_new();
-        SHARED.get_or_init(|| async { Self::start(Kind::Moto).await.expect("moto starts") }).await
+        SHARED.get_or_init(|| async { Self::own().await }).await
     }
 
     /// The Garage that they share: `SWITCHBACK_GARAGE`, or from `PATH`. `None`, and a note, where
@@ -90,7 +90,7 @@ impl S3Server {
 
     /// A moto of one's own, to be killed.
     pub async fn own() -> Self {
-        Self::start(Kind::Moto).await.expect("moto starts")
+        Self::start(Kind::Moto).await.expect("moto starts (.ci/prerequisites test installs it)")
     }
 
     /// URL of the server.
@@ -152,10 +152,7 @@ impl S3Server {
             let ended = self.server.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || started.elapsed() > DEADLINE {
                 let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                return Err(format!(
-                    "{:?} does not serve; .ci/prerequisites test installs it\n{log}",
-                    self.kind
-                ));
+                return Err(format!("{:?} does not serve\n{log}", self.kind));
             }
             tokio::time::sleep(POLL).await;
         }

@@ -75,7 +75,7 @@ where
             }
         }
         SdkError::TimeoutError(_) => "it did not answer in time".into(),
-        other => chain(other),
+        other => other.source().map_or_else(|| other.to_string(), chain),
     }
 }
 
