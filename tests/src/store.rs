@@ -30,12 +30,16 @@ const POLL: Duration = Duration::from_millis(20);
 const GARAGE_BUCKET: &str = "default-bucket";
 
 /// Waits for the end of its standard input, which is the end of the process that started it, then
-/// kills the server and removes its files.
+/// kills the server and removes its files. Where nobody asks how the server ended, it seems to be
+/// there for ever.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 kill -KILL "$2" 2>/dev/null
-while kill -0 "$2" 2>/dev/null; do sleep 0.05; done
+for turn in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 "$2" 2>/dev/null || break
+    sleep 0.05
+done
 rm -rf "$1"
 "#;
 
