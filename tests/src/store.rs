@@ -30,12 +30,16 @@ const POLL: Duration = Duration::from_millis(20);
 const GARAGE_BUCKET: &str = "default-bucket";
 
 /// Waits for the end of its standard input, which is the end of the process that started it, then
-/// kills the server and removes its files.
+/// kills the server and removes its files. Where nobody asks how the server ended, it seems to be
+/// there for ever.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 kill -KILL "$2" 2>/dev/null
-while kill -0 "$2" 2>/dev/null; do sleep 0.05; done
+for turn in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 "$2" 2>/dev/null || break
+    sleep 0.05
+done
 rm -rf "$1"
 "#;
 
@@ -71,7 +75,7 @@ impl S3Server {
     /// The moto that all tests of this process share.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<S3Server> = OnceCell::const_new();
-        SHARED.get_or_init(|| async { Self::start(Kind::Moto).await.expect("moto starts") }).await
+        SHARED.get_or_init(|| async { Self::own().await }).await
     }
 
     /// The Garage that they share: `SWITCHBACK_GARAGE`, or from `PATH`. `None`, and a note, where
@@ -90,7 +94,7 @@ impl S3Server {
 
     /// A moto of one's own, to be killed.
     pub async fn own() -> Self {
-        Self::start(Kind::Moto).await.expect("moto starts")
+        Self::start(Kind::Moto).await.expect("moto starts (.ci/prerequisites test installs it)")
     }
 
     /// URL of the server.
@@ -152,10 +156,7 @@ impl S3Server {
             let ended = self.server.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || started.elapsed() > DEADLINE {
                 let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                return Err(format!(
-                    "{:?} does not serve; .ci/prerequisites test installs it\n{log}",
-                    self.kind
-                ));
+                return Err(format!("{:?} does not serve\n{log}", self.kind));
             }
             tokio::time::sleep(POLL).await;
         }

@@ -10,11 +10,16 @@ use switchback_tests::{
 
 use crate::{open, open_with, suite::content};
 
+/// An endpoint with a name: the SDK puts no bucket before a number, whatever it is told.
+fn named(endpoint: &str) -> String {
+    endpoint.replace("127.0.0.1", "localhost")
+}
+
 #[tokio::test]
 async fn requests_have_nothing_that_compatible_stores_refuse() {
     let place = S3Server::shared().await.place().await;
     let proxy = FaultProxy::start(&place.endpoint).await;
-    let store = open(&place.behind(proxy.endpoint()));
+    let store = open(&place.behind(named(&proxy.endpoint())));
     store.put("a".into(), vec![1].into()).await.expect("written");
     store.put("b".into(), content(9 << 20, 0).into()).await.expect("written");
     store.get("a".into()).await.expect("read");
@@ -23,10 +28,17 @@ async fn requests_have_nothing_that_compatible_stores_refuse() {
     for request in &requests {
         let target = request.split(' ').nth(1).expect("a target");
         assert!(target.starts_with(&path), "the bucket is no part of the path: {request}");
-        for header in ["aws-chunked", "x-amz-trailer", "transfer-encoding", "if-none-match"] {
+        for header in [
+            "aws-chunked",
+            "if-none-match",
+            "transfer-encoding",
+            "x-amz-checksum-",
+            "x-amz-sdk-checksum",
+            "x-amz-server-side-encryption",
+            "x-amz-trailer",
+        ] {
             assert!(!request.contains(header), "{header} in {request}");
         }
-        assert!(!request.contains("x-amz-server-side-encryption"));
         assert!(!request.contains(SECRET));
     }
     // What arrives is compared with this by every store that looks at signatures.
@@ -95,8 +107,10 @@ async fn the_standard_variables_are_enough() {
     let place = S3Server::shared().await.place().await;
     for endpoint in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
         let settings = place.settings().into_iter().filter(|(name, _)| *name != "AWS_REGION");
-        let settings = settings
-            .map(|(name, value)| (if name == "AWS_ENDPOINT_URL" { endpoint } else { name }, value));
+        let settings = settings.map(|(name, value)| match name {
+            "AWS_ENDPOINT_URL" => (endpoint, named(&value)),
+            _ => (name, value),
+        });
         let output = with_variables().envs(settings).output().expect("it runs");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("1 passed"), "{endpoint}: {text}");

@@ -12,7 +12,8 @@ use aws_sdk_s3::{
     config::{
         Builder, Credentials, ProvideCredentials, RequestChecksumCalculation,
         ResponseChecksumValidation,
-        retry::{RetryPartition, TokenBucket},
+        interceptors::InterceptorContext,
+        retry::{ClassifyRetry, RetryAction, RetryPartition, TokenBucket},
     },
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -34,8 +35,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// For an attempt without its bytes. The first byte of a large list takes seconds.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
 
-/// For a request with all its attempts.
-const OPERATION_LIMIT: Duration = Duration::from_secs(600);
+/// A request may take so many times what an attempt may: not every attempt is a slow one.
+const SLOW_ATTEMPTS: u32 = 3;
 
 /// Bytes per second below which a connection is no use: sixteen requests share it.
 const SLOWEST: u64 = 64 << 10;
@@ -99,6 +100,7 @@ pub(super) async fn client(options: &S3Options, place: &str) -> Result<Client> {
     let endpoint = shared.endpoint_url().is_some() || env::var_os(S3_ENDPOINT).is_some();
     let config = Builder::from(&shared)
         .retry_partition(partition)
+        .retry_classifier(TooManyRequests)
         .force_path_style(options.path_style || endpoint)
         .build();
     Ok(Client::from_conf(config))
@@ -131,6 +133,23 @@ fn loader(options: &S3Options) -> ConfigLoader {
     }
 }
 
+/// Some stores slow clients down by status 429, which S3 does not have and the SDK does not know.
+#[derive(Debug)]
+struct TooManyRequests;
+
+impl ClassifyRetry for TooManyRequests {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(429) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
+    }
+}
+
 /// The configuration of one request that carries so many bytes.
 pub(super) fn patient(bytes: u64) -> Builder {
     aws_sdk_s3::Config::builder().timeout_config(time_limits(bytes))
@@ -140,7 +159,7 @@ fn time_limits(bytes: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_LIMIT)
         .operation_attempt_timeout(time_for(bytes))
-        .operation_timeout(OPERATION_LIMIT)
+        .operation_timeout(time_for(bytes) * SLOW_ATTEMPTS)
         .build()
 }
 

@@ -39,6 +39,11 @@ pub(super) fn is_missing_bucket<E: ProvideErrorMetadata>(error: &SdkError<E>) ->
     status(error) == Some(404)
 }
 
+/// Whether the answer of a HEAD, which has no code, may come from a clock that is wrong.
+pub(super) fn is_forbidden<E>(error: &SdkError<E>) -> bool {
+    status(error) == Some(403)
+}
+
 /// The store does not know such requests, or wants them in a form of its own.
 pub(super) fn is_unsupported<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let codes = [
@@ -70,7 +75,7 @@ where
             }
         }
         SdkError::TimeoutError(_) => "it did not answer in time".into(),
-        other => chain(other),
+        other => other.source().map_or_else(|| other.to_string(), chain),
     }
 }
 
@@ -124,7 +129,7 @@ fn meaning(code: Option<&str>, status: Option<u16>) -> (Reason, &'static str) {
             _,
         )
         | (_, Some(301 | 307)) => (Reason::StoreRefused, "set AWS_REGION to the bucket's region"),
-        ("RequestTimeout", _) | (_, None | Some(408 | 429 | 500..)) => (
+        ("RequestTimeout", _) | (_, None | Some(408 | 409 | 429 | 500..)) => (
             Reason::StoreUnreachable,
             "check that the store runs and that AWS_ENDPOINT_URL is its address, and try again",
         ),

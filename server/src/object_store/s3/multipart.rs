@@ -41,8 +41,10 @@ impl S3Store {
             Err(error) => Err(error),
         };
         if written.is_err() {
-            // Best effort: `clean` finds what stays.
-            self.abort(client, &key, &upload).await;
+            // `clean` finds what stays.
+            if let Err(error) = self.abort(client, &key, &upload).await {
+                tracing::debug!(%error, "parts of an object stay");
+            }
         }
         written
     }
@@ -123,12 +125,14 @@ impl S3Store {
         }
     }
 
-    async fn abort(&self, client: &Client, key: &str, upload: &str) {
+    async fn abort(&self, client: &Client, key: &str, upload: &str) -> Result<()> {
         let _turn = self.turn().await;
         let request =
             client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
-        if let Err(error) = request.send().await {
-            tracing::debug!(why = super::failure::told(&error), "an upload could not be aborted");
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing_object(&error) => Ok(()),
+            Err(error) => Err(self.failed("abort an upload in", &error)),
         }
     }
 
@@ -157,7 +161,7 @@ impl S3Store {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
                 let ours = self.own(key).is_some();
                 if ours && upload.initiated().is_some() && time(upload.initiated()) < before {
-                    self.abort(client, key, id).await;
+                    self.abort(client, key, id).await?;
                     aborted += 1;
                 }
             }

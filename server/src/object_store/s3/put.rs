@@ -69,9 +69,7 @@ impl S3Store {
     /// it since.
     async fn holds(&self, key: &str, bytes: u64, tag: Option<&str>) -> Result<bool> {
         let client = self.client().await?;
-        let _turn = self.turn().await;
-        let request = client.head_object().bucket(&self.bucket).key(self.full(key));
-        match request.send().await {
+        match self.ask(client, key).await {
             Ok(answer) => {
                 let same = tag.is_none() || answer.e_tag() == tag;
                 Ok(!same || size(answer.content_length()) == bytes)
