@@ -167,6 +167,31 @@ async fn a_backup_that_stood_still_is_whole_or_none() {
 }
 
 #[tokio::test]
+async fn a_backup_that_wakes_up_beside_a_sweep_waits_for_its_end() {
+    let (store, repository) = plain();
+    let writer = begin(&repository, 2).await.unwrap();
+    let manifest = fill(&writer, 2, &contents(0..4)).await.unwrap();
+    store.pass(LONG);
+    let (finished, has_finished) = oneshot::channel();
+    let beside = Arc::clone(&store);
+    store.before(Op::List, "chunks/", move || async move {
+        let (looked, has_looked) = oneshot::channel();
+        beside.before(Op::List, "sweeping/", move || async move {
+            looked.send(()).unwrap();
+            Ok(())
+        });
+        let end = tokio::spawn(async move { writer.finish(&manifest).await });
+        has_looked.await.unwrap();
+        finished.send(end).unwrap();
+        Ok(())
+    });
+    assert_eq!(sweep(&repository).await.unwrap().chunks, 5);
+    let end = has_finished.await.unwrap().await.unwrap();
+    assert_eq!(failure(end).0, Reason::StoreBusy);
+    assert!(store.names("backups/").is_empty());
+}
+
+#[tokio::test]
 async fn a_sweep_that_stood_still_deletes_nothing_more() {
     // A backup that has begun meanwhile counts on what it finds.
     for is_taken_for_dead in [true, false] {
