@@ -203,7 +203,9 @@ impl<'a> Loader<'a> {
     }
 
     fn database(&mut self, name: String, entry: Database) -> Option<DatabaseConfig> {
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        // It is a segment of names in the store of backups, so neither of these two.
+        if matches!(&*name, "" | "." | "..")
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         {
             self.problem(
                 "SWITCHBACK_DATABASE",
@@ -310,6 +312,7 @@ mod tests {
             ("SWITCHBACK_TOKENS", "/etc/tokens"),
             ("SWITCHBACK_STORE", "file:///backups"),
             ("SWITCHBACK_BACKUP_KEY", "0123"),
+            ("SWITCHBACK_DATABASE", ".."),
             ("SWITCHBACK_POOL_SIZE", "many"),
             ("SWITCHBACK_LEASE", "0"),
             ("SWITCHBACK_LOG", "(("),
@@ -322,6 +325,7 @@ mod tests {
             "LOG_FORMAT",
             "TOKENS",
             "STORE",
+            "SWITCHBACK_DATABASE",
             "BACKUP_KEY",
             "POOL_SIZE",
             "SWITCHBACK_LOG:",

@@ -31,6 +31,7 @@ const APP: &str = "app";
 /// Longer than a mark or a young chunk is respected.
 const LONG: Duration = Duration::from_secs(16 * 60);
 
+/// Of a server that has keys of one byte each, over and over.
 fn keys(bytes: &[&str]) -> Keys {
     let keys: Vec<String> = bytes.iter().map(|byte| byte.repeat(32)).collect();
     Keys::parse(&keys.join(",")).unwrap()

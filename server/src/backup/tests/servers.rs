@@ -150,18 +150,45 @@ async fn a_backup_that_stood_still_is_whole_or_none() {
                     });
                 }
             }
+            store.written("");
             let finished = writer.finish(&manifest).await;
             let what = format!("{moment} {meanwhile:?} {finished:?}");
             // Once the manifest is there, a sweep keeps what it names.
             if meanwhile == Meanwhile::Sweep && moment != "after" {
                 assert_eq!(finished.unwrap_err().reason(), Reason::StoreBusy, "{what}");
                 assert!(repository.list(APP, "", 9).await.unwrap().is_empty(), "{what}");
+                // It is taken back only where it could not be known before.
+                let written = store.written("backups/app/20261102").len();
+                assert_eq!(written, usize::from(moment == "manifest"), "{what}");
                 back_up(&repository, 3, &contents(0..4)).await;
                 assert_eq!(restored(&repository, 3).await.unwrap(), contents(0..4));
             } else {
                 assert!(finished.is_ok(), "{what}");
                 assert_eq!(restored(&repository, 2).await.unwrap(), contents(0..4), "{what}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_is_renewed_keeps_sweeps_away_and_one_that_was_removed_is_missed() {
+    for is_removed in [false, true] {
+        let (store, repository) = plain();
+        let writer = begin(&repository, 2).await.unwrap();
+        let manifest = fill(&writer, 2, &contents(0..4)).await.unwrap();
+        for _ in 0..4 {
+            store.pass(LONG / 2);
+            assert!(writer.mark.renew().await.unwrap().is_held);
+        }
+        if is_removed {
+            store.lose(&format!("running/{}", day(2)));
+            assert_eq!(sweep(&repository).await.unwrap().chunks, 5);
+            assert_eq!(failure(writer.finish(&manifest).await).0, Reason::StoreBusy);
+            assert!(store.names("backups/").is_empty());
+        } else {
+            assert_eq!(failure(sweep(&repository).await).0, Reason::StoreBusy);
+            writer.finish(&manifest).await.unwrap();
+            assert_eq!(restored(&repository, 2).await.unwrap(), contents(0..4));
         }
     }
 }
