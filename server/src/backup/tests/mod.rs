@@ -119,6 +119,11 @@ async fn sweep(repository: &Repository) -> Result<super::sweep::Swept> {
     repository.sweep(&CancellationToken::new()).await
 }
 
+/// Waits for what comes at once, so that a test fails where it would hang.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it comes")
+}
+
 /// Reason and message of a failure.
 fn failure<T>(result: Result<T>) -> (Reason, String) {
     let error = result.err().expect("it failed");

@@ -13,7 +13,7 @@ async fn begin_beside(store: &Arc<Memory>, repository: &Repository) -> JoinHandl
     });
     let repository = repository.clone();
     let begun = tokio::spawn(async move { begin(&repository, 2).await });
-    has_looked.await.unwrap();
+    within(has_looked).await.unwrap();
     begun
 }
 
@@ -58,7 +58,7 @@ async fn a_backup_that_begins_before_the_sweep_has_looked_goes_first() {
     });
     assert_eq!(failure(sweep(&repository).await).0, Reason::StoreBusy);
     assert_eq!(store.names("chunks/"), chunks);
-    has_begun.await.unwrap().await.unwrap().unwrap();
+    within(within(has_begun).await.unwrap()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_backup_that_begins_after_that_waits_and_does_not_count_on_what_goes()
     store.pass(LONG);
     assert!(sweep(&repository).await.unwrap().chunks > 0);
     assert_eq!(store.names("chunks/").len(), needed);
-    let writer = has_begun.await.unwrap().await.unwrap().unwrap();
+    let writer = within(within(has_begun).await.unwrap()).await.unwrap().unwrap();
     assert!(store.names("sweeping/").is_empty());
     let manifest = fill(&writer, 2, &contents(0..9)).await.unwrap();
     writer.finish(&manifest).await.unwrap();
@@ -208,12 +208,12 @@ async fn a_backup_that_wakes_up_beside_a_sweep_waits_for_its_end() {
             Ok(())
         });
         let end = tokio::spawn(async move { writer.finish(&manifest).await });
-        has_looked.await.unwrap();
+        within(has_looked).await.unwrap();
         finished.send(end).unwrap();
         Ok(())
     });
     assert_eq!(sweep(&repository).await.unwrap().chunks, 5);
-    let end = has_finished.await.unwrap().await.unwrap();
+    let end = within(within(has_finished).await.unwrap()).await.unwrap();
     assert_eq!(failure(end).0, Reason::StoreBusy);
     assert!(store.names("backups/").is_empty());
 }
