@@ -373,7 +373,15 @@ mod tests {
             assert_eq!(reason(&forged(length), &plain).0, Reason::BackupDamaged, "{length}");
         }
         assert!(open(Kind::Manifest, NAME, &forged(1 << 20), &plain).is_ok());
+        // Some kilobytes that say truly that they are more than a chunk may be.
         assert!(seal(Kind::Chunk, NAME, &vec![0; LARGEST + 1], plain.first()).is_err());
+        let mut bomb = sealed(&vec![0; LARGEST + 1], &plain);
+        bomb.truncate(bomb.len() - HASH);
+        bomb[5] = Kind::Chunk.byte();
+        let hash = blake3::Hasher::new().update(NAME.as_bytes()).update(&bomb).finalize();
+        bomb.extend_from_slice(hash.as_bytes());
+        let error = open(Kind::Chunk, NAME, &bomb, &plain).unwrap_err();
+        assert_eq!(error.reason(), Reason::BackupDamaged);
     }
 
     #[test]
