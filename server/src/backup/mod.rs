@@ -1,7 +1,9 @@
 //! Backups of the active engine, and their restoration: docs/backup-format.md says what is stored.
 
+mod begin;
 pub(crate) mod chunk;
 mod create;
+mod finish;
 pub(crate) mod id;
 pub(crate) mod index;
 pub(crate) mod key;

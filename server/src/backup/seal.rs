@@ -258,6 +258,40 @@ mod tests {
         }
     }
 
+    /// Written by the first version, and read by a program that was made from docs/backup-format.md
+    /// alone. Every later version reads them.
+    #[test]
+    fn objects_of_version_1_stay_readable() {
+        let key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        let content = "switchback ".repeat(20);
+        for (keys, object, id) in [
+            (
+                Keys::default(),
+                concat!(
+                    "5357424b010201000000000000000000dc000000000000001b000000000000000000000000000000",
+                    "000000000000000028b52ffd20dc950000587377697463686261636b2001004e53c50b7504ec4188",
+                    "5fafe9b78483a928f2047c246d27b280164b3644552743f2669a6b",
+                ),
+                "b589c5774336c034c01653cfb43a29b4cb6c146ef236ccbac88d21b5d6c9e19a",
+            ),
+            (
+                Keys::parse(key).unwrap(),
+                concat!(
+                    "5357424b01020101a805d5dffb48c95bdc000000000000002b000000000000004a4401fc6be9c483",
+                    "68f98eed000000004ca28412fb7bb8658943d9dba73a9d55f5cf138b93f6e621097a5df9346890ae",
+                    "6355702117914430e49458",
+                ),
+                "3625a0ab4c069415042b9670d320f8dc078cf687ffc1708e8d06cf34e2362d04",
+            ),
+        ] {
+            let digits = object.as_bytes().chunks(2).map(|two| str::from_utf8(two).unwrap());
+            let object: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+            let opened = open(Kind::Manifest, NAME, &object, &keys).unwrap();
+            assert_eq!(opened.content, content.as_bytes());
+            assert_eq!(keys.first().chunk_id(content.as_bytes()).to_string(), id);
+        }
+    }
+
     #[test]
     fn every_flipped_bit_is_noticed() {
         for keys in keys() {
@@ -339,7 +373,15 @@ mod tests {
             assert_eq!(reason(&forged(length), &plain).0, Reason::BackupDamaged, "{length}");
         }
         assert!(open(Kind::Manifest, NAME, &forged(1 << 20), &plain).is_ok());
+        // Some kilobytes that say truly that they are more than a chunk may be.
         assert!(seal(Kind::Chunk, NAME, &vec![0; LARGEST + 1], plain.first()).is_err());
+        let mut bomb = sealed(&vec![0; LARGEST + 1], &plain);
+        bomb.truncate(bomb.len() - HASH);
+        bomb[5] = Kind::Chunk.byte();
+        let hash = blake3::Hasher::new().update(NAME.as_bytes()).update(&bomb).finalize();
+        bomb.extend_from_slice(hash.as_bytes());
+        let error = open(Kind::Chunk, NAME, &bomb, &plain).unwrap_err();
+        assert_eq!(error.reason(), Reason::BackupDamaged);
     }
 
     #[test]

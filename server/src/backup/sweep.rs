@@ -81,10 +81,10 @@ impl Repository {
         let mark = Arc::new(mark);
         let renewing = mark.keep();
         let swept = self.sweep_marked(&mark, cancel).await;
-        drop(renewing);
         if let Err(error) = mark.remove().await {
             tracing::warn!(%error, "cannot remove a mark in the store");
         }
+        drop(renewing);
         swept
     }
 

@@ -31,6 +31,7 @@ const APP: &str = "app";
 /// Longer than a mark or a young chunk is respected.
 const LONG: Duration = Duration::from_secs(16 * 60);
 
+/// Of a server that has keys of one byte each, over and over.
 fn keys(bytes: &[&str]) -> Keys {
     let keys: Vec<String> = bytes.iter().map(|byte| byte.repeat(32)).collect();
     Keys::parse(&keys.join(",")).unwrap()
@@ -116,6 +117,11 @@ async fn chunks(repository: &Repository, manifest: &Manifest) -> Result<Vec<Chun
 
 async fn sweep(repository: &Repository) -> Result<super::sweep::Swept> {
     repository.sweep(&CancellationToken::new()).await
+}
+
+/// Waits for what comes at once, so that a test fails where it would hang.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it comes")
 }
 
 /// Reason and message of a failure.

@@ -42,7 +42,8 @@ async fn a_sealed_chunk_with_another_content_is_noticed() {
     let manifest = repository.manifest(APP, &day(1)).await.unwrap();
     let chunk = chunks(&repository, &manifest).await.unwrap()[0];
     let (kind, key) = (crate::backup::seal::Kind::Chunk, repository.keys.first());
-    let forged = crate::backup::seal::seal(kind, &chunk.id.to_string(), b"other", key).unwrap();
+    let other = vec![0; chunk.length as usize];
+    let forged = crate::backup::seal::seal(kind, &chunk.id.to_string(), &other, key).unwrap();
     store.change(&names::chunk(key.id(), chunk.id), |bytes| *bytes = forged);
     let (reason, message) = failure(restored(&repository, 1).await);
     assert_eq!(reason, Reason::BackupDamaged);

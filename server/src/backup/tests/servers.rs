@@ -13,7 +13,7 @@ async fn begin_beside(store: &Arc<Memory>, repository: &Repository) -> JoinHandl
     });
     let repository = repository.clone();
     let begun = tokio::spawn(async move { begin(&repository, 2).await });
-    has_looked.await.unwrap();
+    within(has_looked).await.unwrap();
     begun
 }
 
@@ -58,7 +58,7 @@ async fn a_backup_that_begins_before_the_sweep_has_looked_goes_first() {
     });
     assert_eq!(failure(sweep(&repository).await).0, Reason::StoreBusy);
     assert_eq!(store.names("chunks/"), chunks);
-    has_begun.await.unwrap().await.unwrap().unwrap();
+    within(within(has_begun).await.unwrap()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_backup_that_begins_after_that_waits_and_does_not_count_on_what_goes()
     store.pass(LONG);
     assert!(sweep(&repository).await.unwrap().chunks > 0);
     assert_eq!(store.names("chunks/").len(), needed);
-    let writer = has_begun.await.unwrap().await.unwrap().unwrap();
+    let writer = within(within(has_begun).await.unwrap()).await.unwrap().unwrap();
     assert!(store.names("sweeping/").is_empty());
     let manifest = fill(&writer, 2, &contents(0..9)).await.unwrap();
     writer.finish(&manifest).await.unwrap();
@@ -150,12 +150,16 @@ async fn a_backup_that_stood_still_is_whole_or_none() {
                     });
                 }
             }
+            store.written("");
             let finished = writer.finish(&manifest).await;
             let what = format!("{moment} {meanwhile:?} {finished:?}");
             // Once the manifest is there, a sweep keeps what it names.
             if meanwhile == Meanwhile::Sweep && moment != "after" {
                 assert_eq!(finished.unwrap_err().reason(), Reason::StoreBusy, "{what}");
                 assert!(repository.list(APP, "", 9).await.unwrap().is_empty(), "{what}");
+                // It is taken back only where it could not be known before.
+                let written = store.written("backups/app/20261102").len();
+                assert_eq!(written, usize::from(moment == "manifest"), "{what}");
                 back_up(&repository, 3, &contents(0..4)).await;
                 assert_eq!(restored(&repository, 3).await.unwrap(), contents(0..4));
             } else {
@@ -164,6 +168,54 @@ async fn a_backup_that_stood_still_is_whole_or_none() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_mark_that_is_renewed_keeps_sweeps_away_and_one_that_was_removed_is_missed() {
+    for is_removed in [false, true] {
+        let (store, repository) = plain();
+        let writer = begin(&repository, 2).await.unwrap();
+        let manifest = fill(&writer, 2, &contents(0..4)).await.unwrap();
+        for _ in 0..4 {
+            store.pass(LONG / 2);
+            assert!(writer.mark.renew().await.unwrap().is_held);
+        }
+        if is_removed {
+            store.lose(&format!("running/{}", day(2)));
+            assert_eq!(sweep(&repository).await.unwrap().chunks, 5);
+            assert_eq!(failure(writer.finish(&manifest).await).0, Reason::StoreBusy);
+            assert!(store.names("backups/").is_empty());
+        } else {
+            assert_eq!(failure(sweep(&repository).await).0, Reason::StoreBusy);
+            writer.finish(&manifest).await.unwrap();
+            assert_eq!(restored(&repository, 2).await.unwrap(), contents(0..4));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_wakes_up_beside_a_sweep_waits_for_its_end() {
+    let (store, repository) = plain();
+    let writer = begin(&repository, 2).await.unwrap();
+    let manifest = fill(&writer, 2, &contents(0..4)).await.unwrap();
+    store.pass(LONG);
+    let (finished, has_finished) = oneshot::channel();
+    let beside = Arc::clone(&store);
+    store.before(Op::List, "chunks/", move || async move {
+        let (looked, has_looked) = oneshot::channel();
+        beside.before(Op::List, "sweeping/", move || async move {
+            looked.send(()).unwrap();
+            Ok(())
+        });
+        let end = tokio::spawn(async move { writer.finish(&manifest).await });
+        within(has_looked).await.unwrap();
+        finished.send(end).unwrap();
+        Ok(())
+    });
+    assert_eq!(sweep(&repository).await.unwrap().chunks, 5);
+    let end = within(within(has_finished).await.unwrap()).await.unwrap();
+    assert_eq!(failure(end).0, Reason::StoreBusy);
+    assert!(store.names("backups/").is_empty());
 }
 
 #[tokio::test]

@@ -77,6 +77,8 @@ async fn of_a_damaged_index_the_rest_is_read() {
     let rest = fill(&writer, 1, &contents(5..8)).await.unwrap().sqlite.unwrap().index;
     let damaged = names::chunk(repository.keys.first().id(), index[0].id);
     index.extend(rest);
+    // Two tables that are alike share their list.
+    index.push(index[0]);
     writer.finish(&manifest(&day(1), &contents(0..8), index.clone())).await.unwrap();
     store.change(&damaged, |bytes| bytes[60] ^= 1);
     let found = verify(&repository, 1).await.unwrap();

@@ -89,7 +89,7 @@ async fn a_put_that_was_given_up_is_taken_over() {
         _ = &mut second => panic!("it waits for the first one"),
         () = both_wait => {}
     }
-    assert_eq!(second.await.id, writer.id(b"the same"));
+    assert_eq!(within(second).await.id, writer.id(b"the same"));
     assert_eq!(store.names("chunks/").len(), 1);
 }
 
