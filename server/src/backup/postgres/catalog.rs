@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::{GenericClient, Row};
 
-use super::SCHEMAS;
+use super::{NO_EXTENSION, SCHEMAS};
 use crate::{
     backup::manifest::{RowFormat, StoredColumn, StoredTable, TableName},
     db::postgres::failed,
@@ -95,9 +95,7 @@ pub(super) async fn tables(client: &impl GenericClient, version: u32) -> Result<
            EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
              AND NOT a.attisdropped AND a.atttypid >= 16384) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} \
-           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass \
-             AND d.objid = c.oid AND d.deptype = 'e') \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} AND {NO_EXTENSION} \
          ORDER BY n.nspname, c.relname"
     );
     let rows = client.query(&sql, &[]).await.map_err(failed)?;

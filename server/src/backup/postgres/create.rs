@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    OnProgress,
+    OnProgress, Step, Watch,
     catalog::{self, BLOCK_RANGES, Facts, Table},
     dump::dump_schema,
     programs::Programs,
@@ -55,7 +55,7 @@ pub(crate) async fn read(job: &Job<'_>, sink: &impl Sink) -> Result<BackedUp> {
         result = Box::pin(attempts(job, &mut sessions, sink)) => result,
     };
     if result.is_err() {
-        sessions.stop(job.postgres).await;
+        sessions.stop().await;
     }
     result
 }
@@ -96,7 +96,8 @@ async fn read_snapshot(
         }
     };
     let readings = readings(&facts, &tables);
-    let contents = read_rows(&snapshot.readers, &readings, sink, job.progress).await?;
+    let watch = Watch { step: Step::Read, progress: job.progress };
+    let contents = read_rows(&snapshot.readers, &readings, sink, watch).await?;
     for (table, content) in tables.iter_mut().zip(contents) {
         bytes += content.tally.bytes;
         chunks += content.chunks;

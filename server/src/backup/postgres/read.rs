@@ -11,7 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_postgres::Transaction;
 
 use super::{
-    OnProgress, Progress,
+    Watch,
     rows::{Cutter, Tally},
 };
 use crate::{
@@ -52,13 +52,13 @@ pub(super) async fn read_rows<S: Sink>(
     readers: &[Transaction<'_>],
     tables: &[Reading<'_>],
     sink: &S,
-    progress: OnProgress<'_>,
+    watch: Watch<'_>,
 ) -> Result<Vec<Content>> {
     let gathered = tables.iter().map(|_| AsyncMutex::new(Gathered::new(sink)));
     let shared = Shared {
         tables,
         sink,
-        progress,
+        watch,
         gathered: gathered.collect(),
         next: Mutex::new(Range { table: 0, number: 0 }),
     };
@@ -82,7 +82,7 @@ struct Range {
 struct Shared<'a, S> {
     tables: &'a [Reading<'a>],
     sink: &'a S,
-    progress: OnProgress<'a>,
+    watch: Watch<'a>,
     gathered: Vec<AsyncMutex<Gathered<'a, S>>>,
     /// The range that is read next.
     next: Mutex<Range>,
@@ -98,13 +98,8 @@ impl<S: Sink> Shared<'_, S> {
             let content = content.map_err(|error| place(error, table))?;
             let mut gathered = self.gathered[range.table].lock().await;
             gathered.add(range.number, content).await?;
-            (self.progress)(Progress {
-                schema: &table.schema,
-                table: &table.name,
-                rows: gathered.tally.rows,
-                bytes: gathered.tally.bytes,
-                done: gathered.next == ranges(reading.blocks),
-            });
+            let Tally { rows, bytes, .. } = gathered.tally;
+            self.watch.tell(table, rows, bytes, gathered.next == ranges(reading.blocks));
         }
         Ok(())
     }

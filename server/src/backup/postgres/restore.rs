@@ -26,8 +26,8 @@ use crate::{
 };
 use server::Server;
 
-/// Connections that a restore needs at a time: two that load or read, one that leads.
-const CONNECTIONS: u32 = 4;
+/// Connections that a restore needs at a time: two that load, one that leads.
+const CONNECTIONS: u32 = 3;
 
 /// What is to be restored, and how.
 pub(crate) struct Restore<'a, F> {
@@ -70,8 +70,7 @@ pub(crate) async fn restore(job: &Restore<'_, impl Fetch>, name: &str) -> Result
     let made = with_suffix(name, &format!("_restoring_{}", short_id()));
     let missing = build(job, &selection, &server, &made).await?;
     if let Err(error) = server.rename(&[(&made, name)]).await {
-        server.drop(&made).await?;
-        return Err(error);
+        return Err(server.discard(&made, error).await);
     }
     Ok(restored(&selection, name.into(), missing))
 }
@@ -107,16 +106,16 @@ pub(crate) async fn replace(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
     let kept = with_suffix(&name, &format!("_before_{id}"));
     let mut missing = build(job, &selection, &server, &made).await?;
     let swapped = async {
+        if job.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
         let properties = properties::copy(server.client(), &name, &made).await?;
         server.rename(&[(&name, &kept), (&made, &name)]).await?;
         Ok(properties)
     };
     match swapped.await {
         Ok(properties) => missing.extend(properties),
-        Err(error) => {
-            server.drop(&made).await?;
-            return Err(error);
-        }
+        Err(error) => return Err(server.discard(&made, error).await),
     }
     // From here on nothing is undone any more.
     match properties::copy_owner(server.client(), &kept, &name).await {
@@ -140,10 +139,7 @@ async fn build(
     };
     match unless_cancelled(job, work).await {
         Ok(found) => missing.extend(found),
-        Err(error) => {
-            server.drop(made).await?;
-            return Err(error);
-        }
+        Err(error) => return Err(server.discard(made, error).await),
     }
     Ok(missing)
 }

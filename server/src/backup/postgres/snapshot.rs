@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction, error::SqlState};
 
-use super::SCHEMAS;
+use super::{NO_EXTENSION, SCHEMAS};
 use crate::{
     db::postgres::{PooledConnection, Postgres, failed},
     dialect::ident::qualified,
@@ -11,6 +11,8 @@ use crate::{
 
 /// Connections that read rows side by side, besides the one that keeps the snapshot.
 pub(super) const READERS: usize = 2;
+
+const CONNECTIONS: u32 = 3;
 
 /// What makes rows come in the order of the table, in the same form in each backup. Plans by
 /// indexes or with workers would give them in another order, and so other chunks.
@@ -22,6 +24,9 @@ const SETTINGS: &str = "SET LOCAL synchronize_seqscans = off; \
 
 /// The connections for a snapshot.
 pub(super) struct Sessions {
+    /// Of its own: a request to cancel may come late, and would hit whoever has the connection
+    /// by then.
+    pool: Postgres,
     coordinator: PooledConnection,
     readers: [PooledConnection; READERS],
 }
@@ -46,10 +51,12 @@ struct Seen {
 }
 
 impl Sessions {
-    /// Takes connections of the pool.
+    /// Makes connections to the same database.
     pub(super) async fn open(postgres: &Postgres) -> Result<Self> {
-        let coordinator = postgres.get().await?;
-        Ok(Self { coordinator, readers: [postgres.get().await?, postgres.get().await?] })
+        let pool = postgres.apart(CONNECTIONS)?;
+        let coordinator = pool.get().await?;
+        let readers = [pool.get().await?, pool.get().await?];
+        Ok(Self { pool, coordinator, readers })
     }
 
     /// Locks every table against DDL and takes the snapshot; `None` where tables were made or
@@ -58,7 +65,7 @@ impl Sessions {
     /// Readers take their locks at once: later, one of them could wait behind an ALTER TABLE that
     /// waits for the coordinator, and nobody would see that as a deadlock.
     pub(super) async fn snapshot(&mut self) -> Result<Option<Snapshot<'_>>> {
-        let Self { coordinator, readers: [first, second] } = self;
+        let Self { coordinator, readers: [first, second], .. } = self;
         let Some((lock, coordinator)) = locked(coordinator).await? else { return Ok(None) };
         let row =
             coordinator.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(failed)?;
@@ -70,9 +77,9 @@ impl Sessions {
     }
 
     /// Ends what still runs, after a failure or a cancellation.
-    pub(super) async fn stop(&self, postgres: &Postgres) {
+    pub(super) async fn stop(self) {
         for client in self.readers.iter().chain([&self.coordinator]) {
-            postgres.cancel(client).await;
+            self.pool.cancel(client).await;
         }
     }
 }
@@ -112,7 +119,7 @@ async fn list(client: &impl GenericClient) -> Result<Vec<Seen>> {
            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), \
            row_security_active(c.oid) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {SCHEMAS} AND {NO_EXTENSION} \
          ORDER BY n.nspname, c.relname"
     );
     let rows = client.query(&sql, &[]).await.map_err(failed)?;

@@ -5,7 +5,7 @@ use tokio_postgres::{GenericClient, Row};
 use crate::{
     backup::{
         manifest::{SequenceOwner, StoredSequence, TableName},
-        postgres::SCHEMAS,
+        postgres::{NO_EXTENSION, SCHEMAS},
     },
     db::postgres::failed,
     dialect::ident::qualified,
@@ -33,9 +33,7 @@ pub(in super::super) async fn sequences(
            LEFT JOIN pg_class oc ON oc.oid = d.refobjid \
            LEFT JOIN pg_namespace on_ ON on_.oid = oc.relnamespace \
            LEFT JOIN pg_attribute oa ON oa.attrelid = d.refobjid AND oa.attnum = d.refobjsubid \
-         WHERE c.relpersistence <> 't' AND {SCHEMAS} \
-           AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass \
-             AND e.objid = c.oid AND e.deptype = 'e') \
+         WHERE c.relpersistence <> 't' AND {SCHEMAS} AND {NO_EXTENSION} \
          ORDER BY n.nspname, c.relname"
     );
     let rows = client.query(&sql, &[]).await.map_err(failed)?;

@@ -8,6 +8,7 @@ use crate::{
         chunk::{ChunkId, ChunkRef, Sink},
         manifest::{StoredSequence, StoredTable, TableName},
         postgres::{
+            Step, Watch,
             catalog::{self, BLOCK_RANGES, Table},
             ddl::Selection,
             read::{Reading, read_rows},
@@ -31,7 +32,7 @@ pub(super) async fn check(
     let mut sessions = Sessions::open(postgres).await?;
     let result = compare(&mut sessions, selection, whole, progress).await;
     if result.is_err() {
-        sessions.stop(postgres).await;
+        sessions.stop().await;
     }
     let found = result?;
     if found.is_empty() {
@@ -84,7 +85,8 @@ async fn compare(
     if !found.is_empty() {
         return Ok(found);
     }
-    let contents = read_rows(&snapshot.readers, &readings, &Discard, progress).await?;
+    let watch = Watch { step: Step::Check, progress };
+    let contents = read_rows(&snapshot.readers, &readings, &Discard, watch).await?;
     for (stored, content) in selection.tables.iter().zip(contents) {
         let tally = content.tally;
         if stored.partition_by.is_empty()

@@ -15,7 +15,7 @@ use crate::{
         chunk::Fetch,
         index::read_index,
         manifest::{RowFormat, StoredTable},
-        postgres::{OnProgress, Progress, read::place},
+        postgres::{OnProgress, Step, Watch, read::place},
     },
     copy::encode::{HEADER, TRAILER},
     db::postgres::{Postgres, failed},
@@ -107,7 +107,7 @@ async fn load(
 
 fn report(progress: OnProgress<'_>, table: &StoredTable, rows: u64, bytes: u64) {
     let done = bytes == table.bytes && rows == table.rows;
-    progress(Progress { schema: &table.schema, table: &table.name, rows, bytes, done });
+    Watch { step: Step::Load, progress }.tell(table, rows, bytes, done);
 }
 
 fn copy_in(table: &StoredTable) -> String {

@@ -85,10 +85,14 @@ impl Server {
         Ok(vec![missing("locale", "", message)])
     }
 
-    /// Drops a database, whoever is connected.
-    pub(super) async fn drop(&self, name: &str) -> Result<()> {
+    /// Drops a database that is of no use after an error, whoever is connected; the error, with
+    /// the name where that was not possible.
+    pub(super) async fn discard(&self, name: &str, error: Error) -> Error {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name));
-        self.client.batch_execute(&sql).await.map_err(failed)
+        let Err(dropping) = self.client.batch_execute(&sql).await else { return error };
+        tracing::warn!(database = name, error = %explain(&dropping), "database was not dropped");
+        let hint = format!("{}; the database {name} is left and may be dropped", error.hint_text());
+        error.hint(hint.trim_start_matches("; "))
     }
 
     /// Gives databases other names, all of them or none, and ends the sessions in them.

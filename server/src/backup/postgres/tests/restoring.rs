@@ -2,7 +2,7 @@
 
 use super::{
     super::restore,
-    support::{Database, Memory, Setting, databases},
+    support::{Database, Memory, Setting, databases, differences},
 };
 use crate::error::Reason;
 
@@ -65,7 +65,7 @@ async fn an_empty_database_is_filled_and_emptied_again_after_a_failure() {
     let restored = restore::restore_into_empty(&job).await.unwrap();
     assert_eq!((restored.database.as_str(), restored.missing), (empty.name.as_str(), vec![]));
     assert_eq!((restored.tables, restored.rows), (1, 2));
-    assert_eq!(empty.schema(), source.schema());
+    assert_eq!(differences(&source.schema(), &empty.schema()), [""; 0]);
     assert_eq!(empty.rows().await, source.rows().await);
 }
 
@@ -75,8 +75,7 @@ async fn an_ordinary_user_restores_what_it_may_and_is_told_the_rest() {
     source
         .sql(
             "CREATE ROLE maker LOGIN CREATEDB; CREATE ROLE gone; \
-        GRANT SELECT ON public.t TO gone; GRANT USAGE ON SCHEMA other TO maker; \
-        COMMENT ON EXTENSION plpgsql IS 'ours'",
+        GRANT SELECT ON public.t TO gone; GRANT USAGE ON SCHEMA other TO maker",
         )
         .await;
     let store = Memory::default();
@@ -88,9 +87,8 @@ async fn an_ordinary_user_restores_what_it_may_and_is_told_the_rest() {
     let name = format!("{} by maker", source.name);
     let restored = restore::restore(&job, &name).await.unwrap();
     let codes: Vec<&str> = restored.missing.iter().map(|missing| missing.code.as_str()).collect();
-    assert_eq!(codes, ["not_restored"; 2], "{:?}", restored.missing);
-    let text = format!("{:?}", restored.missing);
-    assert!(text.contains("gone") && text.contains("plpgsql"), "{text}");
+    assert_eq!(codes, ["not_restored"], "{:?}", restored.missing);
+    assert!(restored.missing[0].message.contains("gone"), "{:?}", restored.missing);
     let copy = Database::of("maker", &name);
     assert_eq!(copy.number("SELECT count(*) FROM other.v").await, 2);
     assert_eq!(

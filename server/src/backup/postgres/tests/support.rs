@@ -82,7 +82,8 @@ impl Database {
 
     pub(super) async fn with(sql: &str) -> Self {
         let database = Self::new().await;
-        database.sql(sql).await;
+        // A session of the pool is as it was made.
+        database.sql(&format!("{sql}; SET search_path = pg_catalog")).await;
         database
     }
 
@@ -135,9 +136,6 @@ impl Database {
         let mut all = BTreeMap::new();
         for row in client.query(sql, &[]).await.unwrap() {
             let name: String = row.get(0);
-            // Where in the log a sequence stands is nobody's business.
-            let columns = client.query(&format!("SELECT * FROM {name} LIMIT 0"), &[]).await;
-            drop(columns);
             let sql = format!(
                 "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' \
                    ORDER BY t::text COLLATE \"C\")), '') FROM {name} AS t"
@@ -170,6 +168,14 @@ impl Database {
             create::Job { postgres: &self.postgres, programs, progress: &|_| (), cancel: &cancel };
         create::read(&job, store).await
     }
+}
+
+/// Lines of one text that the other does not have: `-` of the first, `+` of the second.
+pub(super) fn differences(first: &str, second: &str) -> Vec<String> {
+    let lines = |text: &str| -> BTreeSet<String> { text.lines().map(str::to_owned).collect() };
+    let (first, second) = (lines(first), lines(second));
+    let gone = first.difference(&second).map(|line| format!("-{line}"));
+    gone.chain(second.difference(&first).map(|line| format!("+{line}"))).collect()
 }
 
 /// Databases of the cluster whose names hold a text.
