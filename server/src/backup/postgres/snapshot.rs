@@ -15,11 +15,13 @@ pub(super) const READERS: usize = 2;
 const CONNECTIONS: u32 = 3;
 
 /// What makes rows come in the order of the table, in the same form in each backup. Plans by
-/// indexes or with workers would give them in another order, and so other chunks.
+/// indexes or with workers would give them in another order, and so other chunks. Scans of a
+/// table and of a range of its blocks have the same order.
 const SETTINGS: &str = "SET LOCAL synchronize_seqscans = off; \
-    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = off; \
-    SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; \
-    SET LOCAL enable_bitmapscan = off; SET LOCAL lc_monetary = 'C'; \
+    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = on; \
+    SET LOCAL enable_tidscan = on; SET LOCAL enable_indexscan = off; \
+    SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL search_path = pg_catalog; SET LOCAL lc_monetary = 'C'; \
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'";
 
 /// The connections for a snapshot.
