@@ -96,9 +96,7 @@ impl Database {
         let socket = cluster().directory.display();
         let escaped = name.replace('\'', "\\'");
         let url = format!("host={socket} user={user} password='s3cret-pw' dbname='{escaped}'");
-        let lock_timeout = std::time::Duration::from_millis(300);
-        let settings = PoolSettings { lock_timeout, ..PoolSettings::default() };
-        let postgres = Postgres::new(&url, settings).unwrap();
+        let postgres = Postgres::new(&url, PoolSettings::default()).unwrap();
         Self { name: name.into(), postgres }
     }
 
