@@ -89,6 +89,12 @@ impl Postgres {
         Self::with_config(config, self.verify.clone(), settings)
     }
 
+    /// The same database through connections of its own, which nobody else ever gets.
+    pub(crate) fn apart(&self, max_connections: u32) -> Result<Self> {
+        let settings = PoolSettings { max_connections, ..self.settings.clone() };
+        Self::with_config((*self.config).clone(), self.verify.clone(), settings)
+    }
+
     fn with_config(config: Config, verify: Verify, settings: PoolSettings) -> Result<Self> {
         let tls = MakeRustls(tls::connector(&verify)?);
         let (report, failures) = watch::channel(None);

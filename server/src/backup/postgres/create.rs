@@ -55,7 +55,7 @@ pub(crate) async fn read(job: &Job<'_>, sink: &impl Sink) -> Result<BackedUp> {
         result = Box::pin(attempts(job, &mut sessions, sink)) => result,
     };
     if result.is_err() {
-        sessions.stop(job.postgres).await;
+        sessions.stop().await;
     }
     result
 }

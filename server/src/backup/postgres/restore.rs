@@ -26,8 +26,8 @@ use crate::{
 };
 pub(crate) use server::Server;
 
-/// Connections that a restore needs at a time: two that load or read, one that leads.
-const CONNECTIONS: u32 = 4;
+/// Connections that a restore needs at a time: two that load, one that leads.
+const CONNECTIONS: u32 = 3;
 
 /// What is to be restored, and how.
 pub(crate) struct Restore<'a, F> {
@@ -98,6 +98,10 @@ pub(crate) async fn restore_into_empty(job: &Restore<'_, impl Fetch>) -> Result<
 /// Until what was restored is validated, nothing happens to it; then its sessions are ended, and
 /// both change their names in one transaction. After an error it is as it was.
 pub(crate) async fn replace(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
+    if job.tables.is_some() {
+        return Err(Error::new(Reason::InvalidRequest, "some tables cannot replace a database")
+            .hint("restore them into a new database, and copy their rows from there"));
+    }
     let selection = select(job)?;
     let name = catalog::facts(&*job.postgres.get().await?).await?.name;
     let mut server = Server::beside(job.postgres, &[&name]).await?;

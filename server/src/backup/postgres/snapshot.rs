@@ -12,16 +12,23 @@ use crate::{
 /// Connections that read rows side by side, besides the one that keeps the snapshot.
 pub(super) const READERS: usize = 2;
 
+const CONNECTIONS: u32 = 3;
+
 /// What makes rows come in the order of the table, in the same form in each backup. Plans by
-/// indexes or with workers would give them in another order, and so other chunks.
+/// indexes or with workers would give them in another order, and so other chunks. Scans of a
+/// table and of a range of its blocks have the same order.
 const SETTINGS: &str = "SET LOCAL synchronize_seqscans = off; \
-    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = off; \
-    SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; \
-    SET LOCAL enable_bitmapscan = off; SET LOCAL lc_monetary = 'C'; \
+    SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = on; \
+    SET LOCAL enable_tidscan = on; SET LOCAL enable_indexscan = off; \
+    SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL search_path = pg_catalog; SET LOCAL lc_monetary = 'C'; \
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'";
 
 /// The connections for a snapshot.
 pub(super) struct Sessions {
+    /// Of its own: a request to cancel may come late, and would hit whoever has the connection
+    /// by then.
+    pool: Postgres,
     coordinator: PooledConnection,
     readers: [PooledConnection; READERS],
 }
@@ -46,10 +53,12 @@ struct Seen {
 }
 
 impl Sessions {
-    /// Takes connections of the pool.
+    /// Makes connections to the same database.
     pub(super) async fn open(postgres: &Postgres) -> Result<Self> {
-        let coordinator = postgres.get().await?;
-        Ok(Self { coordinator, readers: [postgres.get().await?, postgres.get().await?] })
+        let pool = postgres.apart(CONNECTIONS)?;
+        let coordinator = pool.get().await?;
+        let readers = [pool.get().await?, pool.get().await?];
+        Ok(Self { pool, coordinator, readers })
     }
 
     /// Locks every table against DDL and takes the snapshot; `None` where tables were made or
@@ -58,7 +67,7 @@ impl Sessions {
     /// Readers take their locks at once: later, one of them could wait behind an ALTER TABLE that
     /// waits for the coordinator, and nobody would see that as a deadlock.
     pub(super) async fn snapshot(&mut self) -> Result<Option<Snapshot<'_>>> {
-        let Self { coordinator, readers: [first, second] } = self;
+        let Self { coordinator, readers: [first, second], .. } = self;
         let Some((lock, coordinator)) = locked(coordinator).await? else { return Ok(None) };
         let row =
             coordinator.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(failed)?;
@@ -70,9 +79,9 @@ impl Sessions {
     }
 
     /// Ends what still runs, after a failure or a cancellation.
-    pub(super) async fn stop(&self, postgres: &Postgres) {
+    pub(super) async fn stop(self) {
         for client in self.readers.iter().chain([&self.coordinator]) {
-            postgres.cancel(client).await;
+            self.pool.cancel(client).await;
         }
     }
 }

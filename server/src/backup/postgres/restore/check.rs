@@ -33,7 +33,7 @@ pub(super) async fn check(
     let mut sessions = Sessions::open(postgres).await?;
     let result = compare(&mut sessions, selection, whole, progress).await;
     if result.is_err() {
-        sessions.stop(postgres).await;
+        sessions.stop().await;
     }
     let found = result?;
     if found.is_empty() {

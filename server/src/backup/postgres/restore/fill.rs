@@ -21,6 +21,9 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
+/// Most causes that an error names.
+const CAUSES: usize = 5;
+
 /// Fills an empty database and validates it; what could not be restored besides tables.
 pub(super) async fn fill(
     job: &Restore<'_, impl Fetch>,
@@ -41,7 +44,8 @@ pub(super) async fn fill(
             found
         }
     };
-    check::check(postgres, selection, whole, job.progress).await?;
+    let checked = check::check(postgres, selection, whole, job.progress).await;
+    checked.map_err(|error| with_causes(error, &found))?;
     found.extend(finish(postgres).await?);
     Ok(found)
 }
@@ -57,20 +61,26 @@ async fn from_archive(
     let mut found = archive.restore(Section::PreData).await?;
     let absent = check::absent(place.0, selection).await?;
     if let Some(table) = absent.first() {
-        let said: Vec<&str> =
-            found.iter().take(5).map(|missing| missing.message.as_str()).collect();
-        let message = format!(
-            "table {table} and {} more were not made: {}",
-            absent.len() - 1,
-            said.join("; ")
-        );
-        return Err(Error::new(Reason::RestoreFailed, message)
-            .hint("the server lacks what the tables need: roles, extensions, or rights"));
+        let message = format!("table {table} and {} more were not made", absent.len() - 1);
+        let error = Error::new(Reason::RestoreFailed, message)
+            .hint("the server lacks what the tables need: roles, extensions, or rights");
+        return Err(with_causes(error, &found));
     }
     load_rows(place.0, &selection.tables, job.fetch, job.progress).await?;
     all(&*place.0.get().await?, &selection.positions()).await?;
     found.extend(archive.restore(Section::PostData).await?);
     Ok(found)
+}
+
+/// What `pg_restore` said goes with the error that comes of it.
+fn with_causes(error: Error, found: &[Missing]) -> Error {
+    if found.is_empty() || error.reason() != Reason::RestoreFailed {
+        return error;
+    }
+    let said: Vec<&str> =
+        found.iter().take(CAUSES).map(|missing| missing.message.as_str()).collect();
+    let message = format!("{}; {}", error.message(), said.join("; "));
+    Error::new(error.reason(), message).hint(error.hint_text())
 }
 
 /// What a selection of tables may need: types, functions, extensions. What cannot be made shows
@@ -91,11 +101,11 @@ async fn from_catalog(
     postgres: &Postgres,
 ) -> Result<Vec<Missing>> {
     let client = postgres.get().await?;
-    all(&*client, &selection.before_rows()).await?;
+    all(&client, &selection.before_rows()).await?;
     load_rows(postgres, &selection.tables, job.fetch, job.progress).await?;
-    all(&*client, &selection.positions()).await?;
-    all(&*client, &selection.bindings()).await?;
-    all(&*client, &selection.keys()).await?;
+    all(&client, &selection.positions()).await?;
+    all(&client, &selection.bindings()).await?;
+    all(&client, &selection.keys()).await?;
     let mut found = Vec::new();
     for (table, sql) in selection.foreign_keys() {
         let absent = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];

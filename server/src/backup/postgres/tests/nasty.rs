@@ -2,7 +2,7 @@
 
 use super::{
     super::{programs::Programs, restore},
-    support::{Database, Memory, Setting, databases},
+    support::{Database, Memory, Setting, databases, differences},
 };
 use crate::backup::manifest::RowFormat;
 
@@ -33,7 +33,7 @@ async fn everything_comes_back() {
     assert_eq!(restored.database, name);
     let copy = Database::named(&name);
     source.sql("DROP TRIGGER switchback_fence ON public.no_rows").await;
-    assert_eq!(copy.schema(), source.schema());
+    assert_eq!(differences(&source.schema(), &copy.schema()), [""; 0]);
     assert_eq!(copy.rows().await, source.rows().await);
     assert_eq!(
         copy.number("SELECT count(*) FROM pg_namespace WHERE nspname = 'switchback'").await,
@@ -67,7 +67,7 @@ async fn without_pg_dump_tables_come_back_and_the_rest_is_named() {
         CREATE TABLE animal (name text CONSTRAINT named CHECK (name <> '')); \
         CREATE TABLE dog (tail integer) INHERITS (animal); INSERT INTO dog VALUES ('d', 1); \
         CREATE UNLOGGED TABLE light (a integer); INSERT INTO light VALUES (1); \
-        CREATE TABLE none (); INSERT INTO none DEFAULT VALUES;";
+        CREATE TABLE none (); INSERT INTO none DEFAULT VALUES";
     let source = Database::with(TABLES).await;
     let store = Memory::default();
     let nowhere = Programs::in_directories(Vec::new());
@@ -83,8 +83,9 @@ async fn without_pg_dump_tables_come_back_and_the_rest_is_named() {
     let copy = Database::named(&name);
     assert_eq!(copy.rows().await, source.rows().await);
     source.sql("ALTER TABLE public.light SET LOGGED").await;
-    // PostgreSQL itself gives indexes of partitions their names, and its form to a check.
-    assert_eq!(copy.schema().lines().count(), source.schema().lines().count());
+    // PostgreSQL writes such a check in another form after it has read its own.
+    let differ = differences(&source.schema(), &copy.schema());
+    assert!(differ.iter().all(|line| line.contains("_v_check")) && differ.len() == 2, "{differ:?}");
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ CREATE TABLE hen (id integer PRIMARY KEY, egg integer REFERENCES egg DEFERRABLE 
 ALTER TABLE egg ADD CONSTRAINT "from hen" FOREIGN KEY (hen) REFERENCES hen NOT VALID;
 INSERT INTO egg VALUES (1, NULL); INSERT INTO hen VALUES (1, 1); UPDATE egg SET hen = 1;
 CREATE TABLE room (id integer, during tsrange, kind varchar(10)
-    CHECK (kind IN ('a', 'b')), EXCLUDE USING gist (id WITH =, during WITH &&));
+    CHECK (length(kind) < 9), EXCLUDE USING gist (id WITH =, during WITH &&));
 INSERT INTO room VALUES (1, '[2020-01-01,2020-01-02)', 'a'), (1, '[2020-01-02,2020-01-03)', 'b');
 CREATE VIEW dogs AS SELECT * FROM dog; CREATE VIEW dogs2 AS SELECT name FROM dogs;
 CREATE MATERIALIZED VIEW b_view AS SELECT count(*) AS n, sum(b) AS s FROM no_key;

@@ -5,7 +5,11 @@ use std::{os::unix::fs::PermissionsExt, path::Path};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{create, programs::Programs, restore},
+    super::{
+        create,
+        programs::Programs,
+        restore::{self, Restore},
+    },
     support::{Database, Memory, Setting, databases},
 };
 use crate::error::Reason;
@@ -105,12 +109,37 @@ async fn damage_is_found_and_nothing_is_left() {
     let error = restore::restore(&job, &name).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreFailed);
     assert!(error.message().ends_with("rows of public.t"), "{error}");
-    assert_eq!(databases(&source.name).await, [source.name.clone()]);
+    assert_eq!(databases(&source.name).await, [source.name.as_str()]);
 
     let error = restore::replace(&job).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreFailed);
-    assert_eq!(databases(&source.name).await, [source.name.clone()]);
+    assert_eq!(databases(&source.name).await, [source.name.as_str()]);
     assert_eq!(source.number("SELECT count(*) FROM public.t").await, 9);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_made_fails_the_restore_and_names_the_cause() {
+    let source = Database::with(
+        "CREATE TABLE public.t (a integer PRIMARY KEY); \
+         INSERT INTO public.t SELECT generate_series(200000001, 200000009)",
+    )
+    .await;
+    let store = Memory::default();
+    let backed_up = source.back_up(&store).await.unwrap();
+    for content in store.chunks.lock().unwrap().values_mut() {
+        if content.ends_with(&200_000_009_i32.to_be_bytes()) {
+            let last = content.len() - 4;
+            content[last..].copy_from_slice(&200_000_008_i32.to_be_bytes());
+        }
+    }
+    let setting = Setting::new();
+    let job = setting.job(&backed_up.content, &store, &source);
+    let error = restore::restore(&job, "never").await.unwrap_err();
+    assert_eq!(error.reason(), Reason::RestoreFailed);
+    assert!(error.message().contains("primary key of public.t"), "{error}");
+    assert!(error.message().contains("could not create unique index"), "{error}");
+    assert!(!format!("{error:?}").contains("200000008"), "{error:?}");
+    assert_eq!(databases("never").await, [""; 0]);
 }
 
 #[tokio::test]
@@ -136,6 +165,10 @@ async fn a_name_that_is_taken_and_a_user_without_rights_are_refused() {
     assert_eq!(error.reason(), Reason::RestoreRefused);
     let error = restore::restore_into_empty(&job).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreRefused);
+
+    let some = Restore { tables: Some(&[]), ..setting.job(&backed_up.content, &store, &source) };
+    let error = restore::replace(&some).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidRequest);
 
     let guest = guest(&source, "nobody_much").await;
     let job = setting.job(&backed_up.content, &store, &guest);

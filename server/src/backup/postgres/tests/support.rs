@@ -87,7 +87,8 @@ impl Database {
 
     pub(super) async fn with(sql: &str) -> Self {
         let database = Self::new().await;
-        database.sql(sql).await;
+        // A session of the pool is as it was made.
+        database.sql(&format!("{sql}; SET search_path = pg_catalog")).await;
         database
     }
 
@@ -100,9 +101,7 @@ impl Database {
         let socket = cluster().directory.display();
         let escaped = name.replace('\'', "\\'");
         let url = format!("host={socket} user={user} password='s3cret-pw' dbname='{escaped}'");
-        let lock_timeout = std::time::Duration::from_millis(300);
-        let settings = PoolSettings { lock_timeout, ..PoolSettings::default() };
-        let postgres = Postgres::new(&url, settings).unwrap();
+        let postgres = Postgres::new(&url, PoolSettings::default()).unwrap();
         Self { name: name.into(), postgres }
     }
 
@@ -172,6 +171,14 @@ impl Database {
             create::Job { postgres: &self.postgres, programs, progress: &|_| (), cancel: &cancel };
         create::read(&job, store).await
     }
+}
+
+/// Lines of one text that the other does not have: `-` of the first, `+` of the second.
+pub(super) fn differences(first: &str, second: &str) -> Vec<String> {
+    let lines = |text: &str| -> BTreeSet<String> { text.lines().map(str::to_owned).collect() };
+    let (first, second) = (lines(first), lines(second));
+    let gone = first.difference(&second).map(|line| format!("-{line}"));
+    gone.chain(second.difference(&first).map(|line| format!("+{line}"))).collect()
 }
 
 /// Databases of the cluster whose names hold a text.

@@ -91,33 +91,66 @@ async fn a_backup_is_one_moment_while_others_write() {
     copy.sql("INSERT INTO public.entry (amount) VALUES (1)").await;
 }
 
+/// Tries to change a table whenever something of it is stored.
+struct Altering<'a> {
+    database: &'a Database,
+    table: &'a str,
+    store: Memory,
+}
+
+impl Sink for Altering<'_> {
+    fn key(&self) -> Key {
+        Key::PLAIN
+    }
+
+    fn id(&self, content: &[u8]) -> ChunkId {
+        self.store.id(content)
+    }
+
+    async fn put(&self, content: Vec<u8>) -> Result<ChunkRef> {
+        let client = self.database.postgres.get().await?;
+        let table = self.table;
+        let sql = format!("SET lock_timeout = '100ms'; ALTER TABLE {table} ADD b integer");
+        assert!(client.batch_execute(&sql).await.is_err(), "the backup holds a lock");
+        self.store.put(content).await
+    }
+}
+
 #[tokio::test]
-async fn a_table_cannot_be_changed_in_the_middle_and_one_that_is_locked_is_waited_for() {
-    let database = Database::with("CREATE TABLE public.t (a integer)").await;
+async fn a_table_cannot_be_changed_in_the_middle() {
+    let database = Database::with("CREATE TABLE public.t AS SELECT 1 AS a").await;
+    let (table, store) = ("public.t", Memory::default());
+    let altering = Altering { database: &database, table, store };
+    let backed_up = database.back_up(&altering).await.unwrap();
+    assert_eq!(backed_up.content.tables[0].columns.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_for_and_tables_that_come_and_go_meanwhile_are_noticed() {
+    let database = Database::with("CREATE TABLE public.t (); CREATE TABLE public.gone ()").await;
     let mut other = database.postgres.get().await.unwrap();
+    for change in ["CREATE TABLE public.made AS SELECT 1 AS a", "DROP TABLE public.gone"] {
+        let transaction = other.transaction().await.unwrap();
+        transaction.batch_execute("LOCK TABLE public.gone, public.t").await.unwrap();
+        let (table, store) = ("public.made", Memory::default());
+        let altering = Altering { database: &database, table, store };
+        let changing = async {
+            let waiting = "SELECT count(*) FROM pg_locks \
+                WHERE NOT granted AND relation IN ('public.t'::regclass, 'public.gone'::regclass)";
+            while database.number(waiting).await == 0 {}
+            transaction.batch_execute(change).await.unwrap();
+            transaction.commit().await.unwrap();
+        };
+        let (backed_up, ()) = tokio::join!(database.back_up(&altering), changing);
+        let tables = backed_up.unwrap().content.tables;
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let gone = change.starts_with("DROP");
+        assert_eq!(names, if gone { vec!["made", "t"] } else { vec!["gone", "made", "t"] });
+        let made = tables.iter().find(|table| table.name == "made").unwrap();
+        assert_eq!(made.rows, 1);
+    }
     let transaction = other.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE public.t").await.unwrap();
     let error = database.back_up(&Memory::default()).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
-    transaction.rollback().await.unwrap();
-
-    struct Altering<'a>(&'a Database, Memory);
-    impl Sink for Altering<'_> {
-        fn key(&self) -> Key {
-            Key::PLAIN
-        }
-
-        fn id(&self, content: &[u8]) -> ChunkId {
-            self.1.id(content)
-        }
-
-        async fn put(&self, content: Vec<u8>) -> Result<ChunkRef> {
-            let client = self.0.postgres.get().await?;
-            let refused = client.batch_execute("ALTER TABLE public.t ADD b integer").await;
-            assert!(refused.is_err(), "the backup holds a lock");
-            self.1.put(content).await
-        }
-    }
-    let backed_up = database.back_up(&Altering(&database, Memory::default())).await.unwrap();
-    assert_eq!(backed_up.content.tables[0].columns.len(), 1);
 }
