@@ -52,7 +52,7 @@ const JSON: [&str; 35] = [
 ];
 
 /// Enum fields of those messages, and the module that writes them as a word.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 13] = [
     ("Finding.severity", "severity"),
     ("Finding.choices", "dispositions"),
     ("Choice.disposition", "disposition"),
@@ -60,6 +60,8 @@ const WORDS: [(&str, &str); 11] = [
     ("BackupReport.engine", "engine"),
     ("PlanOptions.identifier_case", "identifier_case"),
     ("PlanOptions.schema_mode", "schema_mode"),
+    ("PlanOptions.guards", "guard_mode"),
+    ("Plan.guards", "guard_mode"),
     ("MigrateRequest.cutover", "cutover_mode"),
     ("ValidateRequest.level", "validate_level"),
     ("EngineStatus.state", "engine_state"),

@@ -3,8 +3,8 @@
 //! A word is the value's protobuf name without the enum's prefix, in lower case.
 
 use crate::v1::{
-    CutoverMode, DifferenceKind, Disposition, Engine, EngineState, IdentifierCase, OperationKind,
-    OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
+    CutoverMode, DifferenceKind, Disposition, Engine, EngineState, GuardMode, IdentifierCase,
+    OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
 };
 
 /// An enum of the interface that has a word for each value.
@@ -41,6 +41,7 @@ word! {
     RollbackState, "ROLLBACK_STATE_";
     IdentifierCase, "IDENTIFIER_CASE_";
     SchemaMode, "SCHEMA_MODE_";
+    GuardMode, "GUARD_MODE_";
     CutoverMode, "CUTOVER_MODE_";
     ValidateLevel, "VALIDATE_LEVEL_";
 }
@@ -79,6 +80,7 @@ field! {
     engine_state, EngineState;
     identifier_case, IdentifierCase;
     schema_mode, SchemaMode;
+    guard_mode, GuardMode;
     cutover_mode, CutoverMode;
     validate_level, ValidateLevel;
 }

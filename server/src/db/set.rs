@@ -34,6 +34,10 @@ use crate::{
 /// How often PostgreSQL is asked which engine is active, while SQLite is taken for it.
 const FOLLOW: Duration = Duration::from_secs(5);
 
+/// Oldest change that is not carried back while the way back is called healthy: some batches fail
+/// and come again after 5 s, and a large one takes a while.
+const OLDEST_ON_THE_WAY_BACK: Duration = Duration::from_secs(30);
+
 /// How long a start waits for PostgreSQL to confirm that it is the active engine.
 const EXPECT: Duration = Duration::from_secs(3);
 
@@ -201,6 +205,17 @@ impl DatabaseSet {
         status.state()
     }
 
+    /// Whether the way back of a database is there and its lag small; `None` where there is none, or
+    /// where another server knows.
+    pub async fn way_back(&self, name: &str) -> Result<Option<bool>> {
+        let database = self.get(name)?;
+        let record = self.store.database(name).await?;
+        let halted_by = self.store.halted_by(name).await?;
+        let findings: Vec<Finding> =
+            halted_by.into_iter().chain(database.standing.findings()).collect();
+        Ok(is_way_back_healthy(rollback(&record, &findings), database.known_lag(&record)))
+    }
+
     /// What is known of every database without asking an engine or the disk.
     pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
         self.databases.iter().filter_map(|(name, database)| {
@@ -297,6 +312,15 @@ fn rollback(record: &DatabaseRecord, findings: &[Finding]) -> RollbackState {
     }
 }
 
+/// What is not known is not called healthy, nor the opposite.
+fn is_way_back_healthy(rollback: RollbackState, lag: Option<LagNow>) -> Option<bool> {
+    match rollback {
+        RollbackState::Unavailable => Some(false),
+        RollbackState::Available => lag.map(|lag| lag.age <= OLDEST_ON_THE_WAY_BACK),
+        RollbackState::None | RollbackState::Unspecified => None,
+    }
+}
+
 struct Engines {
     sqlite: EngineStatus,
     postgres: EngineStatus,
@@ -367,6 +391,19 @@ mod tests {
         assert_eq!(known_lag(&following, true, some), None);
         assert_eq!(known_lag(&switched, false, some), some);
         assert_eq!(known_lag(&switched, true, some), None);
+    }
+
+    #[test]
+    fn the_way_back_is_healthy_while_it_is_there_and_not_far_behind() {
+        use RollbackState::{Available, None as Nowhere, Unavailable};
+        let lag = |seconds| Some(LagNow { changes: 1, age: Duration::from_secs(seconds) });
+        let healthy = is_way_back_healthy;
+        assert_eq!(healthy(Available, lag(0)), Some(true));
+        assert_eq!(healthy(Available, lag(30)), Some(true));
+        assert_eq!(healthy(Available, lag(31)), Some(false));
+        assert_eq!(healthy(Available, None), None);
+        assert_eq!(healthy(Unavailable, lag(0)), Some(false));
+        assert_eq!(healthy(Nowhere, lag(31)), None);
     }
 
     #[test]

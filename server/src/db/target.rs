@@ -2,6 +2,7 @@
 
 mod facts;
 mod follow;
+mod kept;
 mod lease;
 mod positions;
 mod reverse;
@@ -17,6 +18,9 @@ use crate::error::{Error, Reason, Result};
 
 pub use facts::TargetFacts;
 pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
+pub(crate) use kept::{
+    KeptKey, KeptRows, keep_all_left, kept_count, kept_keys, kept_rows, left_rows,
+};
 pub(crate) use lease::held;
 pub use lease::{Holder, Tenure};
 pub(crate) use positions::write_rejects;
@@ -34,6 +38,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0002_fence.sql"),
     include_str!("../../../migrations/target/0003_capture.sql"),
     include_str!("../../../migrations/target/0004_reverse.sql"),
+    include_str!("../../../migrations/target/0005_kept_aside.sql"),
 ];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"

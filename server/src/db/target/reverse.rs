@@ -298,10 +298,12 @@ pub(crate) async fn begin_returning(
     (beat, version): (i64, i64),
     shapes: &str,
 ) -> Result<()> {
-    let sql = "INSERT INTO switchback.returned (database, beat, source_version, shapes) \
-               VALUES ($1, $2, $3, $4::text::jsonb) ON CONFLICT (database) DO UPDATE \
-               SET (beat, source_version, changes, carried_at, shapes) \
-                 = (excluded.beat, excluded.source_version, 0, now(), excluded.shapes)";
+    let sql = "INSERT INTO switchback.returned (database, beat, source_version, shapes, epoch) \
+               SELECT $1, $2, $3, $4::text::jsonb, epoch FROM switchback.control WHERE database = $1 \
+               ON CONFLICT (database) DO UPDATE \
+               SET (beat, source_version, changes, carried_at, shapes, epoch) \
+                 = (excluded.beat, excluded.source_version, 0, now(), excluded.shapes, \
+                    excluded.epoch)";
     client.execute(sql, &[&database, &beat, &version, &shapes]).await.map_err(failed)?;
     Ok(())
 }
@@ -334,9 +336,16 @@ pub(crate) async fn waiting(
 
 /// The statement that takes what is written down out of the log: each key once, and how often it
 /// was written down. Its parameters are the database and a transaction number from which on.
+///
+/// Rows that a constraint of SQLite keeps aside are tried again when anything in their table
+/// changes: another row may have made room.
 pub(crate) const TAKE: &str = "WITH taken AS (DELETE FROM switchback.change_log \
-     WHERE database = $1 AND xid >= $2::text::xid8 RETURNING tab, key) \
-     SELECT tab, key, count(*) FROM taken GROUP BY tab, key ORDER BY tab";
+     WHERE database = $1 AND xid >= $2::text::xid8 RETURNING tab, key), \
+     named AS (SELECT tab, key, 1 AS times FROM taken \
+       UNION ALL SELECT tab, key, 0 FROM switchback.kept_aside \
+         WHERE database = $1 AND NOT left_behind AND why = 'constraint' \
+           AND tab IN (SELECT tab FROM taken)) \
+     SELECT tab, key, sum(times) FROM named GROUP BY tab, key ORDER BY tab";
 
 /// The highest value that each identity has given, by table in the source.
 pub(crate) async fn given_values(
