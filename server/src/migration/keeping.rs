@@ -70,6 +70,13 @@ impl Reverser {
         kept_count(client, &self.name, None).await
     }
 
+    /// How many rows a rollback would leave behind by now; an error where SQLite has no name for one.
+    pub(super) async fn kept_rows(&self) -> Result<u64> {
+        let client = self.target.postgres().get().await?;
+        let leaving = self.leaving(&*client, u64::MAX).await?;
+        Ok(u64::try_from(leaving.rows.len()).unwrap_or(u64::MAX))
+    }
+
     /// Keeps rows aside that SQLite has refused, in the transaction that took them.
     pub(super) async fn keep(
         &self,

@@ -68,11 +68,10 @@ impl Rollback<'_> {
         let (mut findings, mut carried) = (Vec::new(), 0);
         // It may have been decided, and PostgreSQL may be away.
         if self.run.journal.is_empty() {
-            findings = self.check_left(&reverser, request).await?.drift;
-            carried = self.settle(&reverser).await?;
-            if reverser.is_lenient() {
-                findings = self.check_left(&reverser, request).await?.drift;
-            }
+            let mut left = LeftBehind::default();
+            let accepted = request.accept_unrepresentable;
+            carried = self.settle_within(&reverser, accepted, &mut left).await?;
+            findings = left.drift;
         }
         self.enter(Phase::Reversible, Event::RollbackAsked).await?;
         let limit = limit(request);
@@ -105,15 +104,24 @@ impl Rollback<'_> {
         }
     }
 
-    /// What would be left behind, refused unless so much is accepted.
-    async fn check_left(
+    /// Carries changes back until hardly any are left, unless more would be left behind than is
+    /// accepted. How many changes that were.
+    async fn settle_within(
         &self,
         reverser: &Reverser,
-        request: &RollbackRequest,
-    ) -> Result<LeftBehind> {
-        let left = would_leave(reverser).await?;
-        left.check(request.accept_unrepresentable)?;
-        Ok(left)
+        accepted: u64,
+        left: &mut LeftBehind,
+    ) -> Result<u64> {
+        left.drift = reverser.drift().await?;
+        left.check(accepted)?;
+        let carried = self.settle(reverser).await?;
+        if reverser.is_lenient() {
+            // Only now: what was put right a moment ago is carried back.
+            left.drift = reverser.drift().await?;
+            left.rows = reverser.kept_rows().await?;
+            left.check(accepted)?;
+        }
+        Ok(carried)
     }
 
     async fn find(&self) -> Result<Recorded> {
@@ -170,18 +178,9 @@ impl Rollback<'_> {
         let recorded = self.find().await?;
         let reverser = recorded.reverser(self.database)?;
         let mut forecast = CutoverForecast::default();
-        let mut left_behind = 0;
+        let mut left = LeftBehind::default();
         let tried = async {
-            let accepted = request.accept_unrepresentable;
-            let left = would_leave(&reverser).await?;
-            left_behind = left.rows;
-            left.check(accepted)?;
-            self.settle(&reverser).await?;
-            if reverser.is_lenient() {
-                let left = would_leave(&reverser).await?;
-                left_behind = left.rows;
-                left.check(accepted)?;
-            }
+            self.settle_within(&reverser, request.accept_unrepresentable, &mut left).await?;
             let began = Instant::now();
             let last = reverser.drain().await?;
             forecast.lag_changes = last.changes;
@@ -195,7 +194,7 @@ impl Rollback<'_> {
             }
             Err(error) => forecast.reasons.push(reason(&error)),
         }
-        let forecast = Some(forecast);
+        let (forecast, left_behind) = (Some(forecast), left.rows);
         Ok(RollbackReport { forecast, left_behind, ..RollbackReport::default() })
     }
 
@@ -223,26 +222,14 @@ struct LeftBehind {
     rows: u64,
 }
 
-/// What a rollback would leave behind by now; an error where it cannot be gone at all.
-async fn would_leave(reverser: &Reverser) -> Result<LeftBehind> {
-    let drift = reverser.drift().await?;
-    if let Some(blocker) = drift.iter().find(|f| f.severity() == Severity::Blocker) {
-        let message = format!("nothing can be carried back: {}", named(blocker));
-        return Err(Error::new(Reason::ReturnRefused, message)
-            .hint("undo the change of PostgreSQL's schema, then go back again"));
-    }
-    let mut rows = 0;
-    if reverser.is_lenient() {
-        let client = reverser.target.postgres().get().await?;
-        let leaving = reverser.leaving(&*client, u64::MAX).await?;
-        rows = u64::try_from(leaving.rows.len()).unwrap_or(u64::MAX);
-    }
-    Ok(LeftBehind { drift, rows })
-}
-
 impl LeftBehind {
-    /// Refused unless so much is accepted.
+    /// Refused unless so much is accepted, and where there is no way back at all.
     fn check(&self, accepted: u64) -> Result<()> {
+        if let Some(blocker) = self.drift.iter().find(|f| f.severity() == Severity::Blocker) {
+            let message = format!("nothing can be carried back: {}", named(blocker));
+            return Err(Error::new(Reason::ReturnRefused, message)
+                .hint("undo the change of PostgreSQL's schema, then go back again"));
+        }
         let changes = u64::try_from(self.drift.len()).unwrap_or(u64::MAX);
         let count = changes.saturating_add(self.rows);
         if count <= accepted {

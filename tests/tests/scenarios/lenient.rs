@@ -10,11 +10,14 @@ use crate::{
     writing::in_step,
 };
 
-/// Named by a rowid alias, by a text without regard to case, by a rowid that PostgreSQL carries, by
+/// Named by a rowid alias, by a text (of which SQLite takes one for each initial, by an index that
+/// PostgreSQL cannot have), by a text without regard to case, by a rowid that PostgreSQL carries, by
 /// nothing, and by a time.
 const TABLES: &str = "
 CREATE TABLE prices (id INTEGER PRIMARY KEY, price DECIMAL, note TEXT);
-CREATE TABLE words (word TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, n INTEGER);
+CREATE TABLE words (word TEXT NOT NULL PRIMARY KEY, n INTEGER);
+CREATE UNIQUE INDEX initials ON words (unicode(word));
+CREATE TABLE folded (word TEXT NOT NULL COLLATE NOCASE PRIMARY KEY);
 CREATE TABLE keyless (a TEXT, score REAL);
 CREATE TABLE hidden (rowid TEXT, _rowid_ TEXT, oid REAL);
 CREATE TABLE times (at DATETIME NOT NULL PRIMARY KEY, n INTEGER) WITHOUT ROWID;
@@ -191,26 +194,36 @@ async fn a_row_that_is_put_right_or_deleted_is_kept_aside_no_longer() {
     rig.finish().await;
 }
 
-/// 'A' and 'a' are one word to SQLite.
 #[tokio::test]
 async fn a_row_whose_place_is_taken_comes_back_when_there_is_room() {
     let rig = lenient().await;
-    execute(&rig, "INSERT INTO words VALUES ('A', 1)").await;
+    execute(&rig, "INSERT INTO words VALUES ('ab', 1)").await;
     in_step(&rig).await;
-    execute(&rig, "INSERT INTO words VALUES ('a', 2)").await;
+    execute(&rig, "INSERT INTO words VALUES ('ac', 2)").await;
     in_step(&rig).await;
-    assert_eq!(kept(&rig).await, [row("word=a", "constraint", "")]);
+    assert_eq!(kept(&rig).await, [row("word=ac", "constraint", "")]);
     assert_equal_but(&rig, "words", 1).await;
     // It is tried again with every change of the table, and stays.
-    execute(&rig, "UPDATE words SET n = 3 WHERE word IN ('A', 'b')").await;
+    execute(&rig, "UPDATE words SET n = 3 WHERE word IN ('ab', 'b')").await;
     in_step(&rig).await;
     assert_eq!(kept(&rig).await.len(), 1);
     assert_equal_but(&rig, "words", 1).await;
-    execute(&rig, "DELETE FROM words WHERE word = 'A'").await;
+    execute(&rig, "DELETE FROM words WHERE word = 'ab'").await;
     in_step(&rig).await;
     assert_eq!(kept(&rig).await, []);
     assert_equal_but(&rig, "words", 0).await;
-    assert_eq!(number(&rig, "SELECT n FROM words WHERE word = 'a' COLLATE BINARY"), 2);
+    assert_eq!(number(&rig, "SELECT n FROM words WHERE word = 'ac'"), 2);
+    // A key in the other case, where the owner has dropped the index that refuses it.
+    execute(&rig, "DROP INDEX folded_word_folded_key; INSERT INTO folded VALUES ('A')").await;
+    in_step(&rig).await;
+    execute(&rig, "INSERT INTO folded VALUES ('a')").await;
+    in_step(&rig).await;
+    assert_eq!(kept(&rig).await, [row("word=a", "constraint", "")]);
+    execute(&rig, "DELETE FROM folded WHERE word = 'A'").await;
+    in_step(&rig).await;
+    assert_eq!(kept(&rig).await, []);
+    let folded = "SELECT count(*) FROM folded WHERE word = 'a' COLLATE BINARY";
+    assert_eq!(number(&rig, folded), 1);
     rig.finish().await;
 }
 
@@ -238,14 +251,14 @@ async fn keys_that_sqlite_cannot_hold_are_named_before_a_rollback() {
 #[tokio::test]
 async fn a_death_between_both_commits_keeps_each_row_aside_once() {
     let mut rig = lenient().await;
-    execute(&rig, "INSERT INTO words VALUES ('A', 1); UPDATE prices SET price = 'NaN'").await;
+    execute(&rig, "INSERT INTO words VALUES ('ab', 1); UPDATE prices SET price = 'NaN'").await;
     in_step(&rig).await;
     for point in ["reverse.after", "reversed.before", "reversed.after"] {
         rig.server.kill9().await;
         rig.server.set("SWITCHBACK_FAILPOINT", point);
         execute(
             &rig,
-            "DELETE FROM words WHERE word = 'a'; INSERT INTO words VALUES ('a', 2);
+            "DELETE FROM words WHERE word = 'ac'; INSERT INTO words VALUES ('ac', 2);
              UPDATE prices SET note = note || '+'; UPDATE prices SET price = 3 WHERE id = 1;
              UPDATE prices SET price = 'NaN' WHERE id = 1",
         )
@@ -257,7 +270,7 @@ async fn a_death_between_both_commits_keeps_each_row_aside_once() {
         let wanted = [
             row("id=1", "value", "price"),
             row("id=2", "value", "price"),
-            row("word=a", "constraint", ""),
+            row("word=ac", "constraint", ""),
         ];
         assert_eq!(kept(&rig).await, wanted, "{point}");
         assert_equal_but(&rig, "prices", 2).await;
