@@ -313,6 +313,25 @@ async fn a_death_before_the_decision_leaves_nothing_behind() {
     rig.finish().await;
 }
 
+/// So many are no exceptions: they wait in the log until there are fewer.
+#[tokio::test]
+async fn more_rows_than_may_be_kept_aside_stop_the_way_back() {
+    let rig = lenient().await;
+    execute(&rig, "INSERT INTO prices SELECT n, 'NaN' FROM generate_series(101, 10101) AS n").await;
+    let told = await_status(&rig, |status| status["rollback"] == "unavailable").await;
+    let stopped = finding(&told, "return_stopped").expect("a finding");
+    assert!(stopped["message"].as_str().is_some_and(|said| said.contains("10000 rows")), "{told}");
+    assert_eq!(kept(&rig).await, []);
+    execute(&rig, "DELETE FROM prices WHERE id = 101").await;
+    let told = await_status(&rig, |status| finding(status, "row_kept_aside").is_some()).await;
+    assert_eq!(finding(&told, "row_kept_aside").expect("a finding")["count"], 10_000);
+    assert_equal_but(&rig, "prices", 10_000).await;
+    execute(&rig, "DELETE FROM prices WHERE id > 101").await;
+    in_step(&rig).await;
+    rig.cli(&["rollback"]).await.expect(0);
+    rig.finish().await;
+}
+
 /// The lenient mode is that of the plan, whatever somebody does to the triggers.
 #[tokio::test]
 async fn capture_that_is_put_back_has_no_guards_either() {

@@ -85,16 +85,16 @@ pub(crate) async fn keep_all_left(client: &impl GenericClient, database: &str) -
     client.execute(sql, &[&database]).await.map_err(failed)
 }
 
-/// How many rows the rollback has left behind that began the epoch; all rollbacks, without one.
+/// How many rows the rollback has left behind that began an epoch of a migration.
 pub(crate) async fn left_rows(
     client: &impl GenericClient,
-    database: &str,
-    since: Option<i64>,
+    (database, migration): (&str, &str),
+    epoch: i64,
 ) -> Result<u64> {
     // They are of the epoch before.
     let sql = "SELECT count(*) FROM switchback.kept_aside \
-               WHERE database = $1 AND left_behind AND epoch = coalesce($2::bigint - 1, epoch)";
-    let row = client.query_one(sql, &[&database, &since]).await.map_err(failed)?;
+               WHERE database = $1 AND migration = $2 AND left_behind AND epoch = $3::bigint - 1";
+    let row = client.query_one(sql, &[&database, &migration, &epoch]).await.map_err(failed)?;
     Ok(row.get::<_, i64>(0).cast_unsigned())
 }
 
@@ -105,7 +105,9 @@ impl Target {
             return Ok(0);
         }
         let client = self.postgres().get().await?;
-        left_rows(&*client, database, None).await
+        let sql = "SELECT count(*) FROM switchback.kept_aside WHERE database = $1 AND left_behind";
+        let row = client.query_one(sql, &[&database]).await.map_err(failed)?;
+        Ok(row.get::<_, i64>(0).cast_unsigned())
     }
 }
 
