@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use switchback_proto::{
     v1::{
         self, Engine, EngineState, EngineStatus, Finding, OperationKind, OperationState, Phase,
-        RollbackState, SchemaVersion, Severity,
+        SchemaVersion,
     },
     words::Word,
 };
@@ -23,20 +23,16 @@ use super::{
     sqlite::SqlitePoolOfSource,
     standing::Standing,
     target::{Holder, Target},
+    way_back::{is_way_back_healthy, rollback},
 };
 use crate::{
     clock,
     config::{Config, DatabaseConfig},
-    dialect::finding::FOLLOWING_WAITS,
     error::{Error, Reason, Result},
 };
 
 /// How often PostgreSQL is asked which engine is active, while SQLite is taken for it.
 const FOLLOW: Duration = Duration::from_secs(5);
-
-/// Oldest change that is not carried back while the way back is called healthy: some batches fail
-/// and come again after 5 s, and a large one takes a while.
-const OLDEST_ON_THE_WAY_BACK: Duration = Duration::from_secs(30);
 
 /// How long a start waits for PostgreSQL to confirm that it is the active engine.
 const EXPECT: Duration = Duration::from_secs(3);
@@ -296,31 +292,6 @@ fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> 
     }
 }
 
-/// Whether what is written on PostgreSQL flows back.
-fn rollback(record: &DatabaseRecord, findings: &[Finding]) -> RollbackState {
-    // What an engine lacks comes back; until then it is no different.
-    let stopped = findings
-        .iter()
-        .any(|finding| finding.severity() == Severity::Blocker || finding.code == FOLLOWING_WAITS);
-    match (record.active, record.phase) {
-        (Engine::Postgres, Phase::Finalizing | Phase::Finalized) => RollbackState::None,
-        (Engine::Postgres, Phase::Reversible | Phase::RollingBack) if !stopped => {
-            RollbackState::Available
-        }
-        (Engine::Postgres, _) => RollbackState::Unavailable,
-        _ => RollbackState::None,
-    }
-}
-
-/// What is not known is not called healthy, nor the opposite.
-fn is_way_back_healthy(rollback: RollbackState, lag: Option<LagNow>) -> Option<bool> {
-    match rollback {
-        RollbackState::Unavailable => Some(false),
-        RollbackState::Available => lag.map(|lag| lag.age <= OLDEST_ON_THE_WAY_BACK),
-        RollbackState::None | RollbackState::Unspecified => None,
-    }
-}
-
 struct Engines {
     sqlite: EngineStatus,
     postgres: EngineStatus,
@@ -391,19 +362,6 @@ mod tests {
         assert_eq!(known_lag(&following, true, some), None);
         assert_eq!(known_lag(&switched, false, some), some);
         assert_eq!(known_lag(&switched, true, some), None);
-    }
-
-    #[test]
-    fn the_way_back_is_healthy_while_it_is_there_and_not_far_behind() {
-        use RollbackState::{Available, None as Nowhere, Unavailable};
-        let lag = |seconds| Some(LagNow { changes: 1, age: Duration::from_secs(seconds) });
-        let healthy = is_way_back_healthy;
-        assert_eq!(healthy(Available, lag(0)), Some(true));
-        assert_eq!(healthy(Available, lag(30)), Some(true));
-        assert_eq!(healthy(Available, lag(31)), Some(false));
-        assert_eq!(healthy(Available, None), None);
-        assert_eq!(healthy(Unavailable, lag(0)), Some(false));
-        assert_eq!(healthy(Nowhere, lag(31)), None);
     }
 
     #[test]

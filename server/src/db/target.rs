@@ -5,6 +5,7 @@ mod follow;
 mod kept;
 mod lease;
 mod positions;
+mod returned;
 mod reverse;
 mod steps;
 mod switch;
@@ -19,16 +20,14 @@ use crate::error::{Error, Reason, Result};
 pub use facts::TargetFacts;
 pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
 pub(crate) use kept::{
-    KeptKey, KeptRows, keep_all_left, kept_count, kept_keys, kept_rows, left_rows,
+    KeptKey, KeptRows, kept_count, kept_keys, kept_rows, leave_all_behind, left_rows,
 };
 pub(crate) use lease::held;
 pub use lease::{Holder, Tenure};
 pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
-pub(crate) use reverse::{
-    Returned, TAKE, advance_returned, begin_returning, given_values, log_all, reshaped, returned,
-    shapes, uncaptured, waiting,
-};
+pub(crate) use returned::{Returned, advance_returned, begin_returning, returned};
+pub(crate) use reverse::{TAKE, given_values, log_all, reshaped, shapes, uncaptured, waiting};
 pub use steps::{Made, Step};
 pub(crate) use switch::{Attempt, fence, gone};
 

@@ -7,7 +7,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::reversing::Reverser;
 use crate::{
     apply::reverse::{self, KeptOf, LeftRow, Refused, ReversedTable, Taken, left_row},
-    db::target::{KeptRows, keep_all_left, kept_count, kept_keys, kept_rows},
+    db::target::{KeptRows, kept_count, kept_keys, kept_rows, leave_all_behind},
     dialect::finding::{self, Place, finding},
     error::{Error, Reason, Result},
     validate::KeptAside,
@@ -32,16 +32,18 @@ impl Leaving {
         for row in refused {
             rows.push(left_row(tables, &row.kept_key(tables))?);
         }
-        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        if count > allowed {
-            return Err(Error::new(
-                Reason::ReturnRefused,
-                format!("{count} rows that SQLite cannot hold would be left behind by now"),
-            )
-            .hint("more have come meanwhile: look at them (`switchback status`), then go back"));
-        }
+        refuse_more(u64::try_from(rows.len()).unwrap_or(u64::MAX), allowed)?;
         Ok(rows)
     }
+}
+
+fn refuse_more(count: u64, allowed: u64) -> Result<()> {
+    if count <= allowed {
+        return Ok(());
+    }
+    let message = format!("{count} rows that SQLite cannot hold would be left behind by now");
+    Err(Error::new(Reason::ReturnRefused, message)
+        .hint("more have come meanwhile: look at them (`switchback status`), then go back"))
 }
 
 impl Reverser {
@@ -71,7 +73,7 @@ impl Reverser {
     }
 
     /// How many rows a rollback would leave behind by now; an error where SQLite has no name for one.
-    pub(super) async fn kept_rows(&self) -> Result<u64> {
+    pub(super) async fn rows_to_leave(&self) -> Result<u64> {
         let client = self.target.postgres().get().await?;
         let leaving = self.leaving(&*client, u64::MAX).await?;
         Ok(u64::try_from(leaving.rows.len()).unwrap_or(u64::MAX))
@@ -164,7 +166,7 @@ impl Reverser {
             return Ok((0, Vec::new()));
         }
         let findings = self.kept_findings_in(transaction).await?;
-        Ok((keep_all_left(transaction, &self.name).await?, findings))
+        Ok((leave_all_behind(transaction, &self.name).await?, findings))
     }
 }
 
@@ -210,7 +212,8 @@ mod tests {
 
     #[test]
     fn no_more_are_left_behind_than_allowed() {
-        let leaving = |allowed| Leaving { rows: Vec::new(), allowed };
-        assert!(leaving(0).with(&[], &[]).is_ok_and(|rows| rows.is_empty()));
+        assert!(refuse_more(0, 0).is_ok() && refuse_more(2, 2).is_ok());
+        let refused = refuse_more(3, 2).unwrap_err();
+        assert_eq!(refused.reason(), Reason::ReturnRefused);
     }
 }

@@ -118,7 +118,7 @@ impl Rollback<'_> {
         if reverser.is_lenient() {
             // Only now: what was put right a moment ago is carried back.
             left.drift = reverser.drift().await?;
-            left.rows = reverser.kept_rows().await?;
+            left.rows = reverser.rows_to_leave().await?;
             left.check(accepted)?;
         }
         Ok(carried)

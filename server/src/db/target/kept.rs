@@ -79,7 +79,7 @@ pub(crate) async fn kept_rows(
 
 /// Says of all rows that are kept aside that SQLite goes on without them, in the transaction that
 /// decides so.
-pub(crate) async fn keep_all_left(client: &impl GenericClient, database: &str) -> Result<u64> {
+pub(crate) async fn leave_all_behind(client: &impl GenericClient, database: &str) -> Result<u64> {
     let sql = "UPDATE switchback.kept_aside SET left_behind = true \
                WHERE database = $1 AND NOT left_behind";
     client.execute(sql, &[&database]).await.map_err(failed)
