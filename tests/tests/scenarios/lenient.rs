@@ -142,7 +142,8 @@ async fn there_and_back(rig: &Rig) {
     assert_eq!(run.report()["left_behind"], 1);
     after_the_rollback(rig, "SELECT count(*) FROM prices", 2).await;
     let left = "SELECT array_agg(row_key || ' ' || epoch ORDER BY id) FROM switchback.kept_aside";
-    let left: Vec<String> = rig.target().await.query_one(left, &[]).await.unwrap().get(0);
+    let left = rig.target().await.query_one(left, &[]).await.expect("what is left");
+    let left: Vec<String> = left.get(0);
     assert_eq!(left, ["id=2 1", "id=3 1", "id=4 3"]);
     let run = rig.cli(&["abort"]).await;
     run.expect(0);
