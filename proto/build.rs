@@ -56,7 +56,7 @@ const JSON: [&str; 39] = [
 ];
 
 /// Enum fields of those messages, and the module that writes them as a word.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 14] = [
     ("Finding.severity", "severity"),
     ("Finding.choices", "dispositions"),
     ("Choice.disposition", "disposition"),
@@ -65,6 +65,8 @@ const WORDS: [(&str, &str); 12] = [
     ("RestoreRequest.into_engine", "engine"),
     ("PlanOptions.identifier_case", "identifier_case"),
     ("PlanOptions.schema_mode", "schema_mode"),
+    ("PlanOptions.guards", "guard_mode"),
+    ("Plan.guards", "guard_mode"),
     ("MigrateRequest.cutover", "cutover_mode"),
     ("ValidateRequest.level", "validate_level"),
     ("EngineStatus.state", "engine_state"),

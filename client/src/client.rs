@@ -213,7 +213,7 @@ impl Client {
     }
 
     /// Asks `grpc.health.v1` for a service: empty for the process, `database/<name>` for a
-    /// database.
+    /// database, `rollback/<name>` for the way back from PostgreSQL.
     pub async fn health(&self, service: &str) -> Result<Health> {
         let request = HealthCheckRequest { service: service.to_owned() };
         let mut client = self.health.clone();

@@ -3,8 +3,8 @@
 //! A word is the value's protobuf name without the enum's prefix, in lower case.
 
 use crate::v1::{
-    BackupState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState, IdentifierCase,
-    OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
+    BackupState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState, GuardMode,
+    IdentifierCase, OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
 };
 
 /// An enum of the interface that has a word for each value.
@@ -42,6 +42,7 @@ word! {
     BackupState, "BACKUP_STATE_";
     IdentifierCase, "IDENTIFIER_CASE_";
     SchemaMode, "SCHEMA_MODE_";
+    GuardMode, "GUARD_MODE_";
     CutoverMode, "CUTOVER_MODE_";
     ValidateLevel, "VALIDATE_LEVEL_";
 }
@@ -80,6 +81,7 @@ field! {
     engine_state, EngineState;
     identifier_case, IdentifierCase;
     schema_mode, SchemaMode;
+    guard_mode, GuardMode;
     cutover_mode, CutoverMode;
     validate_level, ValidateLevel;
 }

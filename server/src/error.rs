@@ -157,6 +157,8 @@ reasons! {
     StoreNewer = "STORE_NEWER", Precondition;
     /// No such backup.
     UnknownBackup = "UNKNOWN_BACKUP", NotFound;
+    /// The backup that something relies on is not there any more.
+    BackupMissing = "BACKUP_MISSING", Precondition;
     /// A backup is damaged: a chunk or its manifest is missing, truncated or not what it was.
     BackupDamaged = "BACKUP_DAMAGED", Precondition;
     /// A backup is encrypted with a key that the server does not have.

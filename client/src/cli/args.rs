@@ -214,7 +214,8 @@ Examples:
     Operations(OperationsCommand),
     /// Ask whether the server, its service and the database are ready
     #[command(after_help = "\
-Ends with 0 where everything is serving, else with 4.
+Ends with 0 where everything is serving, else with 4. The way back (rollback/NAME) is shown and does
+not count: it is unknown where there is none.
 
 Examples:
   switchback health
@@ -248,7 +249,7 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) options: OptionArgs,
     /// Use a reviewed plan, as `plan --write` makes it; `-` reads it from stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "identifiers"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "identifiers", "guards"])]
     pub(crate) plan: Option<PathBuf>,
     /// Go on with up to this many rejected rows
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -331,6 +332,8 @@ mod tests {
             &["plan", "--on", "=fail"],
             &["plan", "--on", "a=unspecified"],
             &["plan", "--identifiers", "upper"],
+            &["plan", "--guards", "none"],
+            &["migrate", "--plan", "p.json", "--guards", "lenient"],
             &["migrate", "--plan", "p.json", "--on", "a=fail"],
             &["migrate", "--allow-rejects", "-1"],
             &["validate", "--max-differences", "0"],

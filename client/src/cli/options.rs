@@ -2,7 +2,7 @@
 
 use clap::{Args as ArgsGroup, ValueEnum};
 use switchback_client::{
-    v1::{Choice, Disposition, IdentifierCase, PlanOptions},
+    v1::{Choice, Disposition, GuardMode, IdentifierCase, PlanOptions},
     words::Word,
 };
 
@@ -15,12 +15,22 @@ pub(crate) struct OptionArgs {
     /// Names as the source spells them, or in lower case
     #[arg(long, value_enum, value_name = "CASE")]
     identifiers: Option<Identifiers>,
+    /// Refuse on PostgreSQL what SQLite cannot hold, or take it and keep its row aside [default:
+    /// strict]
+    #[arg(long, value_enum, value_name = "MODE")]
+    guards: Option<Guards>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Identifiers {
     Exact,
     Lower,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Guards {
+    Strict,
+    Lenient,
 }
 
 impl OptionArgs {
@@ -36,7 +46,17 @@ impl OptionArgs {
             Some(Identifiers::Exact) => IdentifierCase::Exact,
             Some(Identifiers::Lower) => IdentifierCase::Lower,
         };
-        PlanOptions { choices, identifier_case: identifier_case.into(), ..Default::default() }
+        let guards = match self.guards {
+            None => GuardMode::Unspecified,
+            Some(Guards::Strict) => GuardMode::Strict,
+            Some(Guards::Lenient) => GuardMode::Lenient,
+        };
+        PlanOptions {
+            choices,
+            identifier_case: identifier_case.into(),
+            guards: guards.into(),
+            ..Default::default()
+        }
     }
 }
 

@@ -13,7 +13,8 @@ pub(crate) struct RollbackArgs {
     /// Longest time to hold writers (500ms, 5s, 2m), at most 10m; then they go on in PostgreSQL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = deadline)]
     deadline: Duration,
-    /// Leave behind so many tables and columns that are new in PostgreSQL
+    /// Leave behind so many rows that SQLite cannot hold, and tables and columns that are new in
+    /// PostgreSQL
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     accept_left_behind: u64,
     /// PostgreSQL is gone for good: go back to what was carried back until then

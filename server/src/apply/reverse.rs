@@ -4,12 +4,14 @@
 //! of SQLite. What was read leaves PostgreSQL's log in the transaction that read it, which commits
 //! after SQLite's: a batch may come twice and is never lost.
 
+mod kept;
 mod read;
+mod refused;
 mod write;
 
 use std::sync::Arc;
 
-use switchback_proto::v1::Plan;
+use switchback_proto::v1::{GuardMode, Plan};
 
 use super::tables::{FollowedTable, Unnested};
 use crate::{
@@ -18,6 +20,7 @@ use crate::{
         reader::{changed, exactly},
     },
     dialect::{
+        codec::sent_as,
         guard::{Guard, Storage, guard},
         ident,
         reverse::Captured,
@@ -27,7 +30,9 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
+pub(crate) use kept::{KeptOf, forget, keep};
 pub(crate) use read::{Taken, take};
+pub(crate) use refused::{LeftRow, Refused, left_row, log_left};
 pub(crate) use write::write;
 
 /// A table whose changes are carried back.
@@ -42,6 +47,9 @@ pub(crate) struct ReversedTable {
     delete: String,
     delete_all: String,
     insert: String,
+    /// The key of a row `t` as PostgreSQL's change log has it. Only with lenient guards, and where
+    /// something names a row: the rows that SQLite cannot hold are kept aside by it.
+    kept_by: Option<String>,
 }
 
 /// The tables of a plan, followed in the other direction.
@@ -74,7 +82,9 @@ pub(crate) fn reversed(
         let name = quote(&table.name);
         let marks: Vec<String> = (1..=carried.len()).map(|number| format!("?{number}")).collect();
         let unnested = Unnested::new(&plan.target_schema, &followed.plan, &followed.columns);
+        let lenient = plan.guards() == GuardMode::Lenient;
         Ok(ReversedTable {
+            kept_by: kept_by(&followed).filter(|_| lenient),
             select: unnested.select(followed.key.as_deref().unwrap_or_default()),
             select_all: unnested.select_all(),
             delete: format!("DELETE FROM main.{name} AS s WHERE {}", exactly(&key)),
@@ -110,8 +120,11 @@ impl ReversedTable {
         }
     }
 
-    /// What its columns may hold.
+    /// What its columns may hold: anything where rows are kept aside.
     pub(crate) fn guards(&self) -> Vec<(&str, Guard)> {
+        if self.kept_by.is_some() {
+            return Vec::new();
+        }
         let columns = self.followed.columns.iter().zip(&self.storages);
         let guards = columns.filter_map(|(column, storage)| {
             let value = format!("NEW.{}", ident::quote(&column.target));
@@ -127,6 +140,25 @@ impl ReversedTable {
         let columns = columns.map(|number| &self.followed.columns[*number]);
         columns.map(|column| (column.target.as_str(), column.r#type.as_str())).collect()
     }
+
+    /// The condition over a row `t` of PostgreSQL that it is not kept aside; `None` where none is.
+    pub(crate) fn not_kept(&self, database: &str) -> Option<String> {
+        let key = self.kept_by.as_ref()?;
+        Some(format!(
+            "NOT EXISTS (SELECT FROM switchback.kept_aside AS k WHERE k.database = {} \
+               AND k.tab = {} AND NOT k.left_behind AND k.key = {key})",
+            ident::literal(database),
+            self.followed.number
+        ))
+    }
+}
+
+fn kept_by(table: &FollowedTable) -> Option<String> {
+    let fields = table.key.as_ref()?.iter().map(|number| {
+        let column = &table.columns[*number];
+        sent_as(&column.r#type, &format!("t.{}", ident::quote(&column.target)))
+    });
+    Some(format!("ARRAY[{}]", fields.collect::<Option<Vec<_>>>()?.join(", ")))
 }
 
 /// A collation that only the application brings, by which an index of the table is sorted.

@@ -88,8 +88,9 @@ impl<'a> Unnested<'a> {
         Self { full: qualified(schema, &plan.target), columns }
     }
 
-    /// The arrays, and how a row is found by their elements.
-    fn keys(&self, key: &[usize]) -> (String, String) {
+    /// The arrays, and how a row is found by their elements. Behind the arrays of the keys' fields
+    /// come those of texts `beside` each key.
+    fn keys(&self, key: &[usize], beside: &[&str]) -> (String, String) {
         // `json` has no comparison of its own.
         let term = |side: &str, name: &str, column: &Column| {
             let cast = if column.r#type == "json" { "::text" } else { "" };
@@ -97,27 +98,35 @@ impl<'a> Unnested<'a> {
         };
         let numbered =
             || key.iter().zip(1..).map(|(column, number)| (&self.columns[*column], number));
-        let arrays: Vec<String> =
+        let mut arrays: Vec<String> =
             numbered().map(|(column, number)| format!("${number}::{}[]", column.r#type)).collect();
-        let names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
+        let mut names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
         let terms: Vec<String> = numbered()
             .map(|(column, number)| {
                 let ours = term("t", &quote(&column.target), column);
                 format!("{ours} = {}", term("k", &format!("k{number}"), column))
             })
             .collect();
+        arrays
+            .extend((key.len() + 1..).zip(beside).map(|(number, _)| format!("${number}::text[]")));
+        names.extend(beside.iter().map(|name| (*name).to_owned()));
         let arrays = format!("unnest({}) AS k ({})", arrays.join(", "), names.join(", "));
         (arrays, terms.join(" AND "))
     }
 
     fn delete(&self, key: &[usize]) -> String {
-        let (keys, terms) = self.keys(key);
+        let (keys, terms) = self.keys(key, &[]);
         format!("DELETE FROM {} AS t USING {keys} WHERE {terms}", self.full)
     }
 
     pub(super) fn select(&self, key: &[usize]) -> String {
-        let (keys, terms) = self.keys(key);
-        format!("SELECT {} FROM {} AS t, {keys} WHERE {terms}", self.carried(), self.full)
+        self.select_beside(key, &self.carried(), &[])
+    }
+
+    /// Terms over `t`, the rows of keys, and `k`, the texts beside each key.
+    pub(super) fn select_beside(&self, key: &[usize], terms: &str, beside: &[&str]) -> String {
+        let (keys, found) = self.keys(key, beside);
+        format!("SELECT {terms} FROM {} AS t, {keys} WHERE {found}", self.full)
     }
 
     pub(super) fn select_all(&self) -> String {

@@ -11,5 +11,6 @@ mod sqlstate;
 pub mod standing;
 pub mod target;
 mod tls;
+mod way_back;
 
 pub use set::{Database, DatabaseSet, Known};

@@ -10,7 +10,7 @@ use std::{
 use switchback_proto::{
     v1::{
         self, Engine, EngineState, EngineStatus, Finding, OperationKind, OperationState, Phase,
-        RollbackState, SchemaVersion, Severity,
+        SchemaVersion,
     },
     words::Word,
 };
@@ -28,11 +28,11 @@ use super::{
     sqlite::SqlitePoolOfSource,
     standing::Standing,
     target::{Holder, Target},
+    way_back::{is_way_back_healthy, rollback},
 };
 use crate::{
     clock,
     config::{Config, DatabaseConfig},
-    dialect::finding::FOLLOWING_WAITS,
     error::{Error, Reason, Result},
 };
 
@@ -217,6 +217,17 @@ impl DatabaseSet {
         status.state()
     }
 
+    /// Whether the way back of a database is there and its lag small; `None` where there is none, or
+    /// where another server knows.
+    pub async fn way_back(&self, name: &str) -> Result<Option<bool>> {
+        let database = self.get(name)?;
+        let record = self.store.database(name).await?;
+        let halted_by = self.store.halted_by(name).await?;
+        let findings: Vec<Finding> =
+            halted_by.into_iter().chain(database.standing.findings()).collect();
+        Ok(is_way_back_healthy(rollback(&record, &findings), database.known_lag(&record)))
+    }
+
     /// What is known of every database without asking an engine or the disk.
     pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
         self.databases.iter().filter_map(|(name, database)| {
@@ -312,22 +323,6 @@ fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> 
         _ if elsewhere => None,
         Phase::Following | Phase::Reversible => seen,
         _ => Some(seen.unwrap_or_default()),
-    }
-}
-
-/// Whether what is written on PostgreSQL flows back.
-fn rollback(record: &DatabaseRecord, findings: &[Finding]) -> RollbackState {
-    // What an engine lacks comes back; until then it is no different.
-    let stopped = findings
-        .iter()
-        .any(|finding| finding.severity() == Severity::Blocker || finding.code == FOLLOWING_WAITS);
-    match (record.active, record.phase) {
-        (Engine::Postgres, Phase::Finalizing | Phase::Finalized) => RollbackState::None,
-        (Engine::Postgres, Phase::Reversible | Phase::RollingBack) if !stopped => {
-            RollbackState::Available
-        }
-        (Engine::Postgres, _) => RollbackState::Unavailable,
-        _ => RollbackState::None,
     }
 }
 

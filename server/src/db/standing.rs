@@ -16,6 +16,7 @@ pub struct Standing {
 struct Told {
     waits_for: Option<Finding>,
     drift: Vec<Finding>,
+    kept_aside: Vec<Finding>,
     given_up: Option<Finding>,
     coordinator: String,
     active: Option<(Engine, bool)>,
@@ -33,6 +34,11 @@ impl Standing {
         self.told().drift = findings;
     }
 
+    /// Says which rows SQLite cannot hold.
+    pub fn set_kept_aside(&self, findings: Vec<Finding>) {
+        self.told().kept_aside = findings;
+    }
+
     /// Says that a PostgreSQL which was given up is back.
     pub fn set_given_up(&self, finding: Option<Finding>) {
         self.told().given_up = finding;
@@ -46,7 +52,8 @@ impl Standing {
     /// What keeps changes from being carried over just now, or would be left behind.
     pub fn findings(&self) -> Vec<Finding> {
         let told = self.told();
-        told.waits_for.iter().chain(&told.drift).chain(&told.given_up).cloned().collect()
+        let of_target = told.drift.iter().chain(&told.kept_aside);
+        told.waits_for.iter().chain(of_target).chain(&told.given_up).cloned().collect()
     }
 
     /// Says which engine was asked as the active one, and whether it answered.

@@ -2,8 +2,10 @@
 
 mod facts;
 mod follow;
+mod kept;
 mod lease;
 mod positions;
+mod returned;
 mod reverse;
 mod steps;
 mod switch;
@@ -17,14 +19,15 @@ use crate::error::{Error, Reason, Result};
 
 pub use facts::TargetFacts;
 pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
+pub(crate) use kept::{
+    KeptKey, KeptRows, kept_count, kept_keys, kept_rows, leave_all_behind, left_rows,
+};
 pub(crate) use lease::held;
 pub use lease::{Holder, Tenure};
 pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
-pub(crate) use reverse::{
-    Returned, TAKE, advance_returned, begin_returning, given_values, log_all, reshaped, returned,
-    shapes, uncaptured, waiting,
-};
+pub(crate) use returned::{Returned, advance_returned, begin_returning, returned};
+pub(crate) use reverse::{TAKE, given_values, log_all, reshaped, shapes, uncaptured, waiting};
 pub use steps::{Made, Step};
 pub(crate) use switch::{Attempt, fence, gone};
 
@@ -34,6 +37,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0002_fence.sql"),
     include_str!("../../../migrations/target/0003_capture.sql"),
     include_str!("../../../migrations/target/0004_reverse.sql"),
+    include_str!("../../../migrations/target/0005_kept_aside.sql"),
 ];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"

@@ -35,6 +35,10 @@ codes! {
         "After the cutover nothing can be carried back to SQLite: the message says why. Take a backup first.";
     TARGET_CHANGED = "target_schema_changed", "blocker or warning",
         "The application has changed PostgreSQL's tables since the cutover. A warning names what a rollback would leave behind, a blocker what keeps changes from being carried back. Finalize, or undo the change.";
+    ROW_KEPT_ASIDE = "row_kept_aside", "warning",
+        "With lenient guards: rows on PostgreSQL that SQLite cannot hold. They are kept in `switchback.kept_aside`, and a rollback leaves them behind.";
+    LEFT_BEHIND_STAY = "left_behind_stay", "note",
+        "Rows that a rollback has left behind stay in `switchback.kept_aside` when a migration is finalized or aborted: they are nowhere else.";
     WRITES_MISSING = "writes_missing", "warning",
         "SQLite was made the active engine without PostgreSQL, which was gone: the message says which acknowledged writes are not in it.";
     GIVEN_UP_IS_BACK = "given_up_is_back", "warning",

@@ -3,7 +3,7 @@
 use switchback_proto::v1::{AbortReport, AbortRequest, Engine, MigrateRequest, Phase};
 use tokio_util::sync::CancellationToken;
 
-use super::{activation, build::Context, marked};
+use super::{activation, build::Context, finalize::left_behind, marked};
 use crate::{
     capture::mark,
     db::{
@@ -23,9 +23,7 @@ pub(super) async fn run(
 ) -> Outcome {
     let _gate = database.gate.lock().await;
     match undo(database, store, run, halt).await {
-        Ok(removed) => {
-            Outcome { report: Some(Report::Abort(AbortReport { removed })), error: None }
-        }
+        Ok(report) => Outcome { report: Some(Report::Abort(report)), error: None },
         Err(error) => Outcome { report: None, error: Some(error) },
     }
 }
@@ -50,7 +48,7 @@ async fn undo(
     store: &ControlStore,
     run: &Run,
     halt: &CancellationToken,
-) -> Result<u64> {
+) -> Result<AbortReport> {
     let name = &database.config.name;
     let record = store.database(name).await?;
     if record.active == Engine::Postgres {
@@ -78,5 +76,6 @@ async fn undo(
     store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await?;
     database.lag.forget();
     database.standing.set_waits_for(None);
-    Ok(removed)
+    let left = target.left_behind(name).await?;
+    Ok(AbortReport { removed, findings: left_behind(left).into_iter().collect() })
 }

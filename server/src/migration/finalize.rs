@@ -83,10 +83,13 @@ impl Finalize<'_> {
         let keep = request.keep_source();
         until_done(run, || marked::finish(&self.database.source, &migration, keep)).await?;
         let rejects = until_done(run, || target.finalize(name, &migration)).await?;
+        self.database.standing.set_kept_aside(Vec::new());
         until_done(run, || self.record(&migration)).await?;
         self.database.lag.forget();
         self.database.standing.set_waits_for(None);
-        Ok(FinalizeReport { findings: rejected(rejects).into_iter().collect() })
+        let left = until_done(run, || target.left_behind(name)).await?;
+        let stay = rejected(rejects).into_iter().chain(left_behind(left));
+        Ok(FinalizeReport { findings: stay.collect() })
     }
 
     async fn record(&self, migration: &str) -> Result<()> {
@@ -118,7 +121,12 @@ impl Finalize<'_> {
         checked.map_err(|error| {
             let hint = "make another one (`switchback backup`) and finalize with --force, or bring \
                         the store back";
-            error.at("the backup from before the migration").hint(hint)
+            match error.reason() {
+                Reason::UnknownBackup => Error::new(Reason::BackupMissing, error.message()),
+                _ => error,
+            }
+            .at("the backup from before the migration")
+            .hint(hint)
         })
     }
 
@@ -130,6 +138,19 @@ impl Finalize<'_> {
         }
         Ok(())
     }
+}
+
+/// Rows that a rollback has left behind are nowhere else.
+pub(super) fn left_behind(rows: u64) -> Option<Finding> {
+    (rows > 0).then(|| {
+        finding(
+            Severity::Note,
+            finding::LEFT_BEHIND_STAY,
+            Place::database(),
+            format!("{rows} rows that a rollback has left behind stay in switchback.kept_aside"),
+            "drop the schema switchback once nobody needs them and no database is in it",
+        )
+    })
 }
 
 /// Rows that were rejected are nowhere else.

@@ -56,8 +56,11 @@ pub(super) async fn go_back(
         )
         .hint("put that file back under its path"));
     };
-    let missing =
-        missing(store.carried_until(name).await?, database.lag.seen().map(|lag| lag.changes));
+    let missing = missing(
+        store.carried_until(name).await?,
+        database.lag.seen().map(|lag| lag.changes),
+        kept_aside(&database.standing.findings()),
+    );
     if !request.accept_loss {
         return Err(Error::new(Reason::RollbackLoses, missing.message)
             .hint("bring PostgreSQL back, or accept it: --from-last-drain --accept-loss"));
@@ -94,8 +97,14 @@ async fn refuse_reachable(database: &Database) -> Result<()> {
     }
 }
 
+/// Rows that were kept aside in PostgreSQL when this server last looked.
+fn kept_aside(findings: &[Finding]) -> u64 {
+    let kept = findings.iter().filter(|finding| finding.code == finding::ROW_KEPT_ASIDE);
+    kept.map(|finding| finding.count).sum()
+}
+
 /// Which writes may be missing.
-fn missing(until: Option<i64>, seen: Option<u64>) -> Finding {
+fn missing(until: Option<i64>, seen: Option<u64>, kept_aside: u64) -> Finding {
     let since = match until {
         Some(millis) => format!("after {}", clock::from_millis(millis)),
         None => "since the cutover, at a time that is not known".to_owned(),
@@ -104,7 +113,12 @@ fn missing(until: Option<i64>, seen: Option<u64>) -> Finding {
         None => "how many is not known".to_owned(),
         Some(count) => format!("{count} were seen waiting when it last answered"),
     };
-    let message = format!("changes that PostgreSQL acknowledged {since} are not in SQLite; {seen}");
+    let kept = match kept_aside {
+        0 => String::new(),
+        rows => format!("; {rows} rows from before were kept aside in PostgreSQL"),
+    };
+    let message =
+        format!("changes that PostgreSQL acknowledged {since} are not in SQLite; {seen}{kept}");
     let hint = "should PostgreSQL come back, it is fenced and its tables are kept";
     finding(Severity::Warning, finding::WRITES_MISSING, Place::database(), message, hint)
 }
@@ -166,3 +180,20 @@ async fn close(target: &Target, recorded: &Recorded, limit: Limit) -> Result<()>
 
 /// Phase that the record of a migration shows whose PostgreSQL was given up.
 pub(super) const GIVEN_UP: &str = "given_up";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_were_kept_aside_are_missing_too() {
+        let place = Place::table("t");
+        let kept = finding(Severity::Warning, finding::ROW_KEPT_ASIDE, place, "", "");
+        let other = finding(Severity::Warning, finding::TARGET_CHANGED, place, "", "");
+        let count = kept_aside(&[Finding { count: 3, ..kept.clone() }, other, kept]);
+        assert_eq!(count, 4);
+        let told = |rows| missing(None, None, rows).message;
+        assert!(told(count).ends_with("; 4 rows from before were kept aside in PostgreSQL"));
+        assert!(!told(0).contains("kept aside"));
+    }
+}

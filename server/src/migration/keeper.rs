@@ -127,6 +127,7 @@ impl Migrations {
         let phase = self.store.database(name).await?.phase;
         if phase != Phase::Reversible {
             database.standing.set_drift(Vec::new());
+            database.standing.set_kept_aside(Vec::new());
         }
         if !carries(phase) {
             *carrier = None;
@@ -156,6 +157,8 @@ impl Migrations {
             Some(Carrier::Back(reverser)) => {
                 if let Some(findings) = reverser.drift_now_and_then().await? {
                     database.standing.set_drift(findings);
+                    // Rows may be kept aside since before the server's start.
+                    reverser.tell_kept(&[]).await?;
                 }
                 let began = clock::now_millis();
                 let carried = reverser.drain().await?;

@@ -17,6 +17,7 @@ mod index;
 mod install;
 mod journal;
 mod keeper;
+mod keeping;
 mod marked;
 pub mod phase;
 mod planning;

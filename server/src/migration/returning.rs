@@ -9,27 +9,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchback_proto::v1::{Engine, Phase, Plan};
+use switchback_proto::v1::{Engine, Finding, Phase, Plan};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Transaction;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{AGAIN, Limit},
+    keeping::Leaving,
     marked,
-    reversing::Reverser,
+    reversing::{Reverser, Writing},
 };
 use crate::{
     db::{
         Database,
         control::{ControlStore, DatabaseRecord},
         postgres::failed,
-        target::SwitchRecord,
+        target::{SwitchRecord, left_rows},
     },
     error::{Error, Kind, Reason, Result},
     failpoint,
     task::cancelled,
     telemetry::metrics,
+    validate::target_drift,
 };
 
 /// A batch that took no longer has hardly anything left for the lock.
@@ -42,23 +44,38 @@ pub(super) struct Return<'a> {
     pub(super) reverser: &'a Reverser,
     pub(super) plan: &'a Plan,
     pub(super) limit: Limit,
+    /// So many rows, tables and columns may be left behind.
+    pub(super) accepted: u64,
     pub(super) shutdown: &'a CancellationToken,
 }
 
 /// What the way back was like.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Gone {
     /// How long writers were held, in milliseconds; 0 where an earlier run of the server held them.
     pub(super) pause_ms: f64,
     pub(super) epoch: u64,
     /// Changes carried back under the lock.
     pub(super) changes: u64,
+    /// Rows left behind, which SQLite cannot hold.
+    pub(super) left_behind: u64,
+    /// Which rows these are, where this run of the server has decided.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// The deciding transaction, ready to be committed.
+struct Held {
+    since: Instant,
+    /// Changes carried back in it.
+    changes: u64,
+    /// Rows left behind.
+    left: (u64, Vec<Finding>),
 }
 
 impl Return<'_> {
     /// Makes SQLite the active engine, or leaves PostgreSQL as it was.
     pub(super) async fn go(&self) -> Result<Gone> {
-        let mut held: Option<(Instant, u64)> = None;
+        let mut held: Option<Held> = None;
         let mut in_doubt = false;
         loop {
             let record = match self.record().await {
@@ -73,12 +90,13 @@ impl Return<'_> {
             if !record.postgres_active {
                 let epoch = u64::try_from(record.epoch).unwrap_or_default();
                 self.open(epoch, record.attempt).await?;
-                let (pause_ms, changes) = held.map_or((0.0, 0), |(since, changes)| {
-                    let pause_ms = since.elapsed().as_secs_f64() * 1000.0;
-                    metrics::record_write_pause(&self.reverser.name, Engine::Postgres, pause_ms);
-                    (pause_ms, changes)
-                });
-                return Ok(Gone { pause_ms, epoch, changes });
+                let Some(Held { since, changes, left: (left_behind, findings) }) = held else {
+                    let left_behind = self.left_behind(record.epoch).await?;
+                    return Ok(Gone { epoch, left_behind, ..Gone::default() });
+                };
+                let pause_ms = since.elapsed().as_secs_f64() * 1000.0;
+                metrics::record_write_pause(&self.reverser.name, Engine::Postgres, pause_ms);
+                return Ok(Gone { pause_ms, epoch, changes, left_behind, findings });
             }
             in_doubt = false;
             match self.decide(&mut held, &mut in_doubt).await {
@@ -91,6 +109,24 @@ impl Return<'_> {
 
     async fn record(&self) -> Result<SwitchRecord> {
         self.reverser.target.switch_record(&self.reverser.name, &self.reverser.migration).await
+    }
+
+    /// How many rows an earlier run of the server has left behind when it began this epoch.
+    async fn left_behind(&self, epoch: i64) -> Result<u64> {
+        if !self.reverser.is_lenient() {
+            return Ok(0);
+        }
+        loop {
+            let asked = async {
+                let client = self.reverser.target.postgres().get().await?;
+                let whose = (self.reverser.name.as_str(), self.reverser.migration.as_str());
+                left_rows(&*client, whose, epoch).await
+            };
+            match asked.await {
+                Err(error) => self.pause(&error).await?,
+                rows => return rows,
+            }
+        }
     }
 
     fn waits(&self, error: &Error, in_doubt: bool) -> bool {
@@ -106,7 +142,7 @@ impl Return<'_> {
     }
 
     /// Commits the decision, or leaves everything as it was.
-    async fn decide(&self, held: &mut Option<(Instant, u64)>, in_doubt: &mut bool) -> Result<()> {
+    async fn decide(&self, held: &mut Option<Held>, in_doubt: &mut bool) -> Result<()> {
         let mut client = self.reverser.target.postgres().get().await?;
         let mut began;
         let transaction = loop {
@@ -121,14 +157,14 @@ impl Return<'_> {
             sleep(AGAIN).await;
         };
         let left = self.limit.left().max(AGAIN);
-        let changes = match timeout(left, self.carry(&transaction)).await {
+        let carried = match timeout(left, self.carry(&transaction, began)).await {
             Ok(Err(error)) if error.reason() != Reason::Cancelled => return Err(error),
-            Ok(Ok(changes)) => changes,
+            Ok(Ok(carried)) => carried,
             // PostgreSQL's own time-out, or this one.
             Ok(Err(_)) | Err(_) => return Err(slow(self.limit)),
         };
         failpoint::hit("return.before");
-        *held = Some((began, changes));
+        *held = Some(carried);
         *in_doubt = true;
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("return.after");
@@ -142,17 +178,33 @@ impl Return<'_> {
     }
 
     /// Carries the last changes back, while applications wait for the tables.
-    async fn carry(&self, transaction: &Transaction<'_>) -> Result<u64> {
+    async fn carry(&self, transaction: &Transaction<'_>, since: Instant) -> Result<Held> {
         let reverser = self.reverser;
         reverser.log_uncaptured(transaction).await?;
         reverser.target.close(transaction, self.plan).await?;
         let at = reverser.source_at().await?;
         let mut taken = reverser.take(transaction, at, "0").await?;
         let changes = taken.changes;
-        let given = reverser.given_values(transaction, self.plan).await?;
-        reverser.write(&mut taken, at, given, self.limit.left()).await?;
+        let sequences = reverser.given_values(transaction, self.plan).await?;
+        reverser.forget_kept(transaction, &mut taken).await?;
+        let kept = reverser.kept(transaction).await?;
+        let leaving = self.leaving(transaction).await?;
+        let writing = Writing { at, sequences, kept, leaving, wait: self.limit.left() };
+        let refused = reverser.write(&mut taken, writing).await?;
+        reverser.keep(transaction, &refused).await?;
+        let left = reverser.leave_behind(transaction).await?;
         reverser.settle(transaction, at, changes).await?;
-        Ok(changes)
+        Ok(Held { since, changes, left })
+    }
+
+    /// What is left behind of the rows that are kept aside, as the tables stand under their locks.
+    async fn leaving(&self, transaction: &Transaction<'_>) -> Result<Option<Leaving>> {
+        if !self.reverser.is_lenient() {
+            return Ok(None);
+        }
+        let drift = target_drift(self.plan, transaction.client()).await?.len();
+        let allowed = self.accepted.saturating_sub(u64::try_from(drift).unwrap_or(u64::MAX));
+        self.reverser.leaving(transaction, allowed).await.map(Some)
     }
 
     /// Opens SQLite: it was decided, and there is only forward.

@@ -11,17 +11,18 @@ use rusqlite::Connection;
 use switchback_proto::v1::Plan;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use super::{build::Context, journal::Journal};
+use super::{build::Context, journal::Journal, keeping::Leaving};
 use crate::{
     apply::{
         self,
-        reverse::{self, ReversedTable, Taken},
+        reverse::{self, Refused, ReversedTable, Taken},
     },
     capture::{guard, lock, mark},
     db::{
         lag::Lag,
         postgres::failed,
         source::SourceFile,
+        standing::Standing,
         target::{Returned, Target, advance_returned, given_values, returned, waiting},
     },
     dialect::{capture::keyed_schema, schema::SourceSchema},
@@ -59,6 +60,20 @@ pub(super) struct SourceAt {
     pub(super) fenced: i64,
 }
 
+/// What one transaction of SQLite does beside writing a batch.
+pub(super) struct Writing {
+    /// Where SQLite must still be.
+    pub(super) at: SourceAt,
+    /// Highest ids that PostgreSQL has given.
+    pub(super) sequences: Vec<(String, i64)>,
+    /// Rows that are kept aside already, beside those of the batch.
+    pub(super) kept: u64,
+    /// Rows that SQLite goes on without; `None` where PostgreSQL goes on.
+    pub(super) leaving: Option<Leaving>,
+    /// Longest wait for SQLite's lock.
+    pub(super) wait: Duration,
+}
+
 /// Carries the changes of one migration back.
 pub(super) struct Reverser {
     pub(super) name: String,
@@ -69,6 +84,7 @@ pub(super) struct Reverser {
     pub(super) schema: Arc<SourceSchema>,
     scratch: PathBuf,
     lag: Lag,
+    pub(super) standing: Standing,
     /// Transactions before this one are carried back.
     since: Mutex<String>,
     /// Changes carried back by this process.
@@ -96,6 +112,7 @@ impl Reverser {
             schema: Arc::new(keyed),
             scratch: context.database.scratch.clone(),
             lag: context.database.lag.clone(),
+            standing: context.database.standing.clone(),
             since: Mutex::new("0".into()),
             carried: Mutex::default(),
             plan: plan.clone(),
@@ -152,8 +169,14 @@ impl Reverser {
         let xmin: String = transaction.query_one(sql, &[]).await.map_err(failed)?.get(0);
         let mut taken = self.take(&transaction, at, &since).await?;
         let changes = taken.changes;
+        let mut refused = Vec::new();
         if changes > 0 {
-            self.write(&mut taken, at, Vec::new(), LOCK_WAIT).await?;
+            self.forget_kept(&transaction, &mut taken).await?;
+            let kept = self.kept(&transaction).await?;
+            let sequences = Vec::new();
+            let writing = Writing { at, sequences, kept, leaving: None, wait: LOCK_WAIT };
+            refused = self.write(&mut taken, writing).await?;
+            self.keep(&transaction, &refused).await?;
             self.settle(&transaction, at, changes).await?;
         }
         let done = work(transaction.client()).await?;
@@ -161,6 +184,9 @@ impl Reverser {
         transaction.commit().await.map_err(failed)?;
         failpoint::hit("reversed.after");
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = xmin;
+        if changes > 0 {
+            self.tell_kept(&refused).await?;
+        }
         Ok((changes, done))
     }
 
@@ -217,18 +243,14 @@ impl Reverser {
         reverse::take(transaction, (&self.name, since), &self.tables, moved, &self.scratch).await
     }
 
-    /// Writes a batch into SQLite, if it is still where it was.
-    pub(super) async fn write(
-        &self,
-        taken: &mut Taken,
-        at: SourceAt,
-        sequences: Vec<(String, i64)>,
-        wait: Duration,
-    ) -> Result<()> {
+    /// Writes a batch into SQLite, if it is still where it was. Returns the rows that it cannot
+    /// hold, which are to be kept aside.
+    pub(super) async fn write(&self, taken: &mut Taken, writing: Writing) -> Result<Vec<Refused>> {
         let (source, schema, migration) =
             (self.source.clone(), Arc::clone(&self.schema), self.migration.clone());
         let tables = Arc::clone(&self.tables);
         let mut batch = std::mem::take(taken);
+        let Writing { at, sequences, kept, leaving, wait } = writing;
         self.target.flush().await;
         blocking(move || {
             let connection = source.open()?;
@@ -239,13 +261,17 @@ impl Reverser {
             if source_at(&connection, &source, &schema, &migration)? != at {
                 return Err(overtaken());
             }
-            reverse::write(&connection, &source, &tables, &mut batch)?;
+            let refused = reverse::write(&connection, &source, &tables, &mut batch, kept)?;
+            if let Some(leaving) = leaving {
+                let left = leaving.with(&refused, &tables)?;
+                reverse::log_left(&connection, &source, &left)?;
+            }
             set_sequences(&connection, &sequences).map_err(explain)?;
             mark::beat(&connection, &migration).map_err(explain)?;
             failpoint::hit("reverse.before");
             lock::commit(&connection, &source, wait)?;
             failpoint::hit("reverse.after");
-            Ok(())
+            Ok(refused)
         })
         .await
     }

@@ -65,15 +65,23 @@ impl Rollback<'_> {
     async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackReport> {
         let recorded = self.find().await?;
         let reverser = recorded.reverser(self.database)?;
-        let findings = self.left_behind(&reverser, request).await?;
-        let carried = if self.run.journal.is_empty() { self.settle(&reverser).await? } else { 0 };
+        let (mut findings, mut carried) = (Vec::new(), 0);
+        // It may have been decided, and PostgreSQL may be away.
+        if self.run.journal.is_empty() {
+            let mut left = LeftBehind::default();
+            let accepted = request.accept_unrepresentable;
+            carried = self.settle_within(&reverser, accepted, &mut left).await?;
+            findings = left.drift;
+        }
         self.enter(Phase::Reversible, Event::RollbackAsked).await?;
         let limit = limit(request);
         let plan = recorded.plan();
         let (database, store, shutdown) = (self.database, self.store, &self.run.shutdown);
-        let way = Return { database, store, reverser: &reverser, plan, limit, shutdown };
+        let accepted = request.accept_unrepresentable;
+        let way = Return { database, store, reverser: &reverser, plan, limit, accepted, shutdown };
         match way.go().await {
-            Ok(Gone { pause_ms, epoch, changes }) => {
+            Ok(Gone { pause_ms, epoch, changes, left_behind, findings: left }) => {
+                findings.extend(left);
                 // Whatever the state directory lacks, it is so.
                 while let Err(error) = self.enter(Phase::RollingBack, Event::Returned).await {
                     way.pause(&error).await?;
@@ -84,6 +92,7 @@ impl Rollback<'_> {
                     epoch,
                     changes: carried + changes,
                     findings,
+                    left_behind,
                     ..RollbackReport::default()
                 })
             }
@@ -95,31 +104,24 @@ impl Rollback<'_> {
         }
     }
 
-    /// What PostgreSQL has and SQLite has no place for; refused unless so much is accepted.
-    async fn left_behind(
+    /// Carries changes back until hardly any are left, unless more would be left behind than is
+    /// accepted. How many changes that were.
+    async fn settle_within(
         &self,
         reverser: &Reverser,
-        request: &RollbackRequest,
-    ) -> Result<Vec<Finding>> {
-        // It may have been decided, and PostgreSQL may be away.
-        if !self.run.journal.is_empty() {
-            return Ok(Vec::new());
+        accepted: u64,
+        left: &mut LeftBehind,
+    ) -> Result<u64> {
+        left.drift = reverser.drift().await?;
+        left.check(accepted)?;
+        let carried = self.settle(reverser).await?;
+        if reverser.is_lenient() {
+            // Only now: what was put right a moment ago is carried back.
+            left.drift = reverser.drift().await?;
+            left.rows = reverser.rows_to_leave().await?;
+            left.check(accepted)?;
         }
-        let findings = reverser.drift().await?;
-        if let Some(blocker) = findings.iter().find(|f| f.severity() == Severity::Blocker) {
-            let message = format!("nothing can be carried back: {}", named(blocker));
-            return Err(Error::new(Reason::ReturnRefused, message)
-                .hint("undo the change of PostgreSQL's schema, then go back again"));
-        }
-        let count = u64::try_from(findings.len()).unwrap_or(u64::MAX);
-        if count <= request.accept_unrepresentable {
-            return Ok(findings);
-        }
-        let named: Vec<String> = findings.iter().map(named).collect();
-        let message =
-            format!("{count} changes of PostgreSQL's schema cannot go back: {}", named.join("; "));
-        Err(Error::new(Reason::ReturnRefused, message)
-            .hint(format!("undo them, or leave them behind with --accept-left-behind {count}")))
+        Ok(carried)
     }
 
     async fn find(&self) -> Result<Recorded> {
@@ -176,9 +178,9 @@ impl Rollback<'_> {
         let recorded = self.find().await?;
         let reverser = recorded.reverser(self.database)?;
         let mut forecast = CutoverForecast::default();
+        let mut left = LeftBehind::default();
         let tried = async {
-            self.left_behind(&reverser, request).await?;
-            self.settle(&reverser).await?;
+            self.settle_within(&reverser, request.accept_unrepresentable, &mut left).await?;
             let began = Instant::now();
             let last = reverser.drain().await?;
             forecast.lag_changes = last.changes;
@@ -192,7 +194,8 @@ impl Rollback<'_> {
             }
             Err(error) => forecast.reasons.push(reason(&error)),
         }
-        Ok(RollbackReport { forecast: Some(forecast), ..RollbackReport::default() })
+        let (forecast, left_behind) = (Some(forecast), left.rows);
+        Ok(RollbackReport { forecast, left_behind, ..RollbackReport::default() })
     }
 
     /// Takes every lock that the way back needs, and gives it back.
@@ -210,6 +213,44 @@ impl Rollback<'_> {
     }
 }
 
+/// What PostgreSQL has and SQLite has no place for.
+#[derive(Debug, Default)]
+struct LeftBehind {
+    /// Tables and columns.
+    drift: Vec<Finding>,
+    /// Rows that are kept aside.
+    rows: u64,
+}
+
+impl LeftBehind {
+    /// Refused unless so much is accepted, and where there is no way back at all.
+    fn check(&self, accepted: u64) -> Result<()> {
+        if let Some(blocker) = self.drift.iter().find(|f| f.severity() == Severity::Blocker) {
+            let message = format!("nothing can be carried back: {}", named(blocker));
+            return Err(Error::new(Reason::ReturnRefused, message)
+                .hint("undo the change of PostgreSQL's schema, then go back again"));
+        }
+        let changes = u64::try_from(self.drift.len()).unwrap_or(u64::MAX);
+        let count = changes.saturating_add(self.rows);
+        if count <= accepted {
+            return Ok(());
+        }
+        let mut parts = Vec::new();
+        if changes > 0 {
+            let named: Vec<String> = self.drift.iter().map(named).collect();
+            parts.push(format!(
+                "{changes} changes of PostgreSQL's schema cannot go back: {}",
+                named.join("; ")
+            ));
+        }
+        if self.rows > 0 {
+            parts.push(format!("{} rows are kept aside that SQLite cannot hold", self.rows));
+        }
+        Err(Error::new(Reason::ReturnRefused, parts.join("; "))
+            .hint(format!("undo them, or leave them behind with --accept-left-behind {count}")))
+    }
+}
+
 fn named(finding: &Finding) -> String {
     let place = match finding.column.as_str() {
         "" => finding.table.clone(),
@@ -224,4 +265,27 @@ fn limit(request: &RollbackRequest) -> Limit {
         millis => Duration::from_millis(millis),
     };
     Limit { began: Instant::now(), deadline }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::finding::{self, Place, finding};
+
+    #[test]
+    fn rows_and_changes_of_the_schema_are_left_behind_by_their_sum() {
+        let place = Place::column("t", "c");
+        let new = finding(Severity::Warning, finding::TARGET_CHANGED, place, "it is new", "");
+        let left = LeftBehind { drift: vec![new], rows: 2 };
+        assert!(left.check(3).is_ok());
+        let refused = left.check(2).unwrap_err();
+        assert_eq!(refused.reason(), Reason::ReturnRefused);
+        assert_eq!(
+            refused.message(),
+            "1 changes of PostgreSQL's schema cannot go back: t.c: it is new; 2 rows are kept aside \
+             that SQLite cannot hold"
+        );
+        assert!(refused.hint_text().contains("--accept-left-behind 3"));
+        assert!(LeftBehind::default().check(0).is_ok());
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
-    validate::{self, Follow, TargetReader, ValidateJob, ValidateProgress},
+    validate::{self, Follow, KeptAside, TargetReader, ValidateJob, ValidateProgress},
 };
 
 /// Differences named for each table unless asked otherwise.
@@ -62,14 +62,18 @@ async fn compare(
             let reverser = match recorded.reverser(database) {
                 // SQLite stays as it was at the switch.
                 Err(error) if error.reason() == Reason::ReturnRefused => {
-                    return compare.sides(recorded.plan(), recorded.schema(), None, None).await;
+                    let through = Through::default();
+                    return compare.sides(recorded.plan(), recorded.schema(), through).await;
                 }
                 reverser => reverser?,
             };
             let schema = Arc::clone(&reverser.schema);
             reverser
                 .standing_still(async |held| {
-                    compare.sides(recorded.plan(), &schema, None, Some(held)).await
+                    let kept_aside = reverser.kept_aside(held).await?;
+                    let held = Some(held);
+                    let through = Through { held, kept_aside: &kept_aside, ..Through::default() };
+                    compare.sides(recorded.plan(), &schema, through).await
                 })
                 .await
         }
@@ -78,7 +82,8 @@ async fn compare(
             let _gate = database.gate.lock().await;
             let recorded = recorded::following(database).await?;
             let follower = recorded.follower(database)?;
-            compare.sides(recorded.plan(), &follower.schema, Some(&follower), None).await
+            let through = Through { live: Some(&follower), ..Through::default() };
+            compare.sides(recorded.plan(), &follower.schema, through).await
         }
         _ => Err(Error::new(Reason::NotMigrated, format!("{name} has not been migrated"))
             .hint("run `switchback migrate` first; `switchback plan` shows what it would do")),
@@ -93,14 +98,22 @@ struct Compare<'a> {
     halt: &'a CancellationToken,
 }
 
+/// What one side is read through, where it is not read from the pool as it stands.
+#[derive(Default)]
+struct Through<'a> {
+    live: Option<&'a dyn Follow>,
+    held: Option<&'a Client>,
+    kept_aside: &'a [KeptAside],
+}
+
 impl Compare<'_> {
     async fn sides(
         &self,
         plan: &Plan,
         schema: &SourceSchema,
-        live: Option<&dyn Follow>,
-        held: Option<&Client>,
+        through: Through<'_>,
     ) -> Result<ValidateReport> {
+        let Through { live, held, kept_aside } = through;
         let differences = match self.request.max_differences {
             0 => DIFFERENCES,
             asked => asked,
@@ -121,6 +134,7 @@ impl Compare<'_> {
                 None => true,
             },
             live,
+            kept_aside,
         };
         validate::run(&job, &|progress| tell(self.log, progress), self.halt).await
     }
@@ -177,6 +191,7 @@ pub(super) async fn migrated(
         max_differences: DIFFERENCES as usize,
         sequences: true,
         live: Some(follower),
+        kept_aside: &[],
     };
     let report = undisturbed(&job, follower, context).await?;
     for table in &mut journal.report.tables {

@@ -129,6 +129,7 @@ fn options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
     let Some(options) = options else { return Ok(()) };
     known("identifier_case", v1::IdentifierCase::try_from(options.identifier_case))?;
     known("schema_mode", v1::SchemaMode::try_from(options.schema_mode))?;
+    known("guards", v1::GuardMode::try_from(options.guards))?;
     if options.schema_mode() == v1::SchemaMode::Existing {
         return later("schema mode `existing`");
     }
@@ -168,11 +169,12 @@ mod tests {
 
     #[test]
     fn numbers_that_mean_nothing_are_refused() {
-        let options = |identifier_case, schema_mode| {
-            Some(v1::PlanOptions { identifier_case, schema_mode, ..v1::PlanOptions::default() })
+        let options = |identifier_case, schema_mode, guards| {
+            let choices = Vec::new();
+            Some(v1::PlanOptions { choices, identifier_case, schema_mode, guards })
         };
-        for (case, mode) in [(99, 0), (0, 99)] {
-            let options = options(case, mode);
+        for (case, mode, guards) in [(99, 0, 0), (0, 99, 0), (0, 0, 99)] {
+            let options = options(case, mode, guards);
             let request = v1::PlanRequest { options, ..v1::PlanRequest::default() };
             assert_eq!(plan(&request).unwrap_err().code(), Code::InvalidArgument);
         }

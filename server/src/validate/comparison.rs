@@ -84,7 +84,7 @@ impl<'a> Comparison<'a> {
         Ok(TableComparison {
             table: work.name.clone(),
             source_rows: ours.rows + ours.rejects,
-            target_rows: theirs.rows,
+            target_rows: theirs.rows + work.kept_aside,
             missing: found.missing,
             extra: found.extra,
             different: found.different,
@@ -93,6 +93,7 @@ impl<'a> Comparison<'a> {
             differences: found.rows,
             at_least: found.at_least,
             unsettled: 0,
+            kept_aside: work.kept_aside,
         })
     }
 

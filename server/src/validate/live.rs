@@ -139,7 +139,7 @@ impl Comparison<'_> {
         Ok(TableComparison {
             table: work.name.clone(),
             source_rows: sums.ours.rows + sums.ours.rejects,
-            target_rows: sums.theirs.rows,
+            target_rows: sums.theirs.rows + work.kept_aside,
             missing: differences.missing,
             extra: differences.extra,
             different: differences.different,
@@ -147,6 +147,7 @@ impl Comparison<'_> {
             matches: differences.is_empty() && !unjudged,
             at_least: differences.at_least,
             unsettled,
+            kept_aside: work.kept_aside,
             differences: differences.rows,
         })
     }

@@ -59,6 +59,19 @@ pub struct ValidateJob<'a> {
     /// What brings the target up to a source that is written to while both are compared; none
     /// where both stand still.
     pub live: Option<&'a dyn Follow>,
+    /// Rows of the target that the source cannot hold.
+    pub kept_aside: &'a [KeptAside],
+}
+
+/// Rows of a table in the target that the source cannot hold: known, and no differences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAside {
+    /// Name of the table in the source.
+    pub table: String,
+    /// SQL condition over a row `t` of the target that it is none of them.
+    pub not_kept: String,
+    /// How many there are.
+    pub rows: u64,
 }
 
 /// How far the comparison of a table is.
@@ -94,7 +107,9 @@ pub async fn run(
     let mut tables = Vec::new();
     for table in chosen {
         let prepare = if job.live.is_some() { TableWork::followed } else { TableWork::new };
-        let work = Arc::new(prepare(job.plan, table, job.schema, &catalog)?);
+        let work = prepare(job.plan, table, job.schema, &catalog)?;
+        let kept = job.kept_aside.iter().find(|kept| kept.table == table.source);
+        let work = Arc::new(kept.map_or(work.clone(), |kept| work.without(kept)));
         let rejects = catalog.rejects.then_some(job.plan.database.as_str());
         let follow = job.live.zip(work.log.as_ref());
         tables.push(match (job.level, follow) {

@@ -140,8 +140,9 @@ pub(super) async fn read_target<S: TupleSink>(
 ) -> Result<()> {
     let client = target.get().await?;
     let reading = async {
-        if let Some(statement) = &work.copy_out {
-            let mut pieces = pin!(client.copy_out(statement).await.map_err(failed)?);
+        if let Some(select) = &work.select {
+            let statement = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
+            let mut pieces = pin!(client.copy_out(&statement).await.map_err(failed)?);
             let mut cutter = Cutter::default();
             while let Some(piece) = pieces.next().await {
                 cutter.feed(&piece.map_err(failed)?, |bytes, ends| {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use switchback_proto::v1::{Plan, TablePlan};
 
 use super::{
+    KeptAside,
     catalog::{Catalog, Relation},
     change_log::LogKeys,
     lookup::Lookup,
@@ -57,9 +58,11 @@ pub(super) struct TableWork {
     /// The table in the source, if it is there.
     pub(super) table: Option<Table>,
     /// What reads the table from the target; none where it is not there.
-    pub(super) copy_out: Option<String>,
+    pub(super) select: Option<String>,
     /// What counts its rows there.
     pub(super) count: Option<String>,
+    /// How many rows there are left out of both: the source cannot hold them.
+    pub(super) kept_aside: u64,
     /// Rows that the census counted.
     pub(super) rows_total: u64,
     /// How the change log names its rows, where one is followed.
@@ -102,8 +105,9 @@ impl TableWork {
             field_count: [0; 2],
             key: key.collect(),
             table: source.cloned(),
-            copy_out: None,
-            count: relation.map(|_| format!("SELECT count(*) FROM {full}")),
+            select: None,
+            count: relation.map(|_| format!("SELECT count(*) FROM {full} AS t")),
+            kept_aside: 0,
             rows_total: table.rows,
             log: None,
             lookup: None,
@@ -164,15 +168,22 @@ impl TableWork {
         Ok(work)
     }
 
+    /// The same without the rows that the source cannot hold.
+    pub(super) fn without(self, kept: &KeptAside) -> Self {
+        let condition = |sql: String| format!("{sql} WHERE {}", kept.not_kept);
+        let (select, count) = (self.select.map(condition), self.count.map(condition));
+        Self { select, count, kept_aside: kept.rows, ..self }
+    }
+
     /// Makes ready what depends on the columns.
     fn ask(&mut self, full: &str, relation: Option<&Relation>) -> Result<()> {
         let fields = i16::try_from(self.columns.len()).map_err(|_| {
             Error::new(Reason::InvalidPlan, "the plan has a table of more than 1,600 columns")
         })?;
         self.field_count = fields.to_be_bytes();
-        self.copy_out = relation.map(|relation| {
+        self.select = relation.map(|relation| {
             let columns = self.terms(relation);
-            format!("COPY (SELECT {columns} FROM {full} AS t) TO STDOUT (FORMAT binary)")
+            format!("SELECT {columns} FROM {full} AS t")
         });
         Ok(())
     }

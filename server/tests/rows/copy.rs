@@ -65,6 +65,7 @@ async fn validate(pair: &Pair, plan: &Plan) -> ValidateReport {
         max_differences: 100,
         sequences: true,
         live: None,
+        kept_aside: &[],
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await.unwrap()
 }

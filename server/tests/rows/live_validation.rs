@@ -181,6 +181,7 @@ async fn validate_with(
         max_differences: 100,
         sequences: true,
         live: Some(follow),
+        kept_aside: &[],
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await
 }

@@ -65,6 +65,7 @@ async fn validate_at(
         max_differences: limit,
         sequences: true,
         live: None,
+        kept_aside: &[],
     };
     validate::run(&job, &|_| (), &CancellationToken::new()).await.unwrap()
 }
@@ -289,6 +290,7 @@ async fn one_table_can_be_chosen_and_a_comparison_stopped() {
         max_differences: 10,
         sequences: true,
         live: None,
+        kept_aside: &[],
     };
     let names = ["log".to_owned()];
     let token = CancellationToken::new();

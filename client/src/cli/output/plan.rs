@@ -1,6 +1,6 @@
 //! A plan, for a person.
 
-use switchback_client::v1::{ColumnPlan, Plan, PlanReport, TablePlan};
+use switchback_client::v1::{ColumnPlan, GuardMode, Plan, PlanReport, TablePlan};
 
 use super::{
     Grid, Output, findings,
@@ -32,12 +32,13 @@ pub(crate) fn summary(report: &PlanReport, plan: &Plan) -> String {
     let rows = plan.tables.iter().fold(0_u64, |sum, table| sum.saturating_add(table.rows));
     let tally = findings::tally(&plan.findings);
     format!(
-        "{}, {}, {} read in {}; target schema {}; {}",
+        "{}, {}, {} read in {}; target schema {}; {}{}",
         counted(u64::try_from(plan.tables.len()).unwrap_or(u64::MAX), "table"),
         counted(rows, "row"),
         bytes(plan.source_bytes),
         seconds(report.seconds),
         clean(&plan.target_schema),
+        if plan.guards() == GuardMode::Lenient { "guards lenient; " } else { "" },
         if tally.is_empty() { "no findings".to_owned() } else { tally },
     )
 }
@@ -163,5 +164,7 @@ mod tests {
             summary(&report, &plan),
             "1 table, 1,204 rows, 8.2 kB read in 0.10 s; target schema public; no findings"
         );
+        let lenient = Plan { guards: GuardMode::Lenient.into(), ..plan };
+        assert!(summary(&report, &lenient).ends_with("public; guards lenient; no findings"));
     }
 }

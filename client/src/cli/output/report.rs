@@ -21,9 +21,17 @@ pub(crate) fn print(output: &mut Output, report: &Report) {
             output.text(&told(forecast));
         }
         Report::Cutover(report) => output.line(&cutover(report)),
-        Report::Abort(report) => output.line(&abort(report)),
-        Report::Rollback(RollbackReport { forecast: Some(forecast), .. }) => {
+        Report::Abort(report) => {
+            if !report.findings.is_empty() {
+                output.text(&findings::render(&report.findings));
+            }
+            output.line(&abort(report));
+        }
+        Report::Rollback(RollbackReport { forecast: Some(forecast), left_behind, .. }) => {
             output.text(&told(forecast));
+            if *left_behind > 0 {
+                output.line(&format!("left behind: {}", counted(*left_behind, "row")));
+            }
         }
         Report::Rollback(report) => {
             if !report.findings.is_empty() {
@@ -106,8 +114,12 @@ fn cutover(report: &CutoverReport) -> String {
 }
 
 fn rollback(report: &RollbackReport) -> String {
+    let left = match report.left_behind {
+        0 => String::new(),
+        rows => format!(", {} left behind in switchback.kept_aside", counted(rows, "row")),
+    };
     format!(
-        "rollback: writers were held {}, {} carried back, epoch {}",
+        "rollback: writers were held {}, {} carried back{left}, epoch {}",
         seconds(report.write_pause_ms / 1000.0),
         counted(report.changes, "change"),
         report.epoch
@@ -218,9 +230,20 @@ mod tests {
         let said = "cutover: writers were held 0.21 s, epoch 1".to_owned();
         assert!(summary(&migrated).contains(&said));
         assert_eq!(
-            abort(&AbortReport { removed: 7 }),
+            abort(&AbortReport { removed: 7, ..Default::default() }),
             "aborted: 7 objects removed from PostgreSQL; SQLite is as it was"
         );
+    }
+
+    #[test]
+    fn a_rollback_says_what_it_left_behind() {
+        let report = RollbackReport { epoch: 2, changes: 1, ..Default::default() };
+        assert_eq!(
+            rollback(&report),
+            "rollback: writers were held 0.00 s, 1 change carried back, epoch 2"
+        );
+        let left = RollbackReport { left_behind: 2, ..report };
+        assert!(rollback(&left).contains("2 rows left behind in switchback.kept_aside"));
     }
 
     #[test]

@@ -21,8 +21,18 @@ pub(crate) fn print(output: &mut Output, report: &ValidateReport) {
 }
 
 fn tables(tables: &[TableComparison]) -> String {
-    let heading = ["TABLE", "SOURCE", "TARGET", "MISSING", "EXTRA", "DIFFERENT", "REJECTED", ""];
-    let mut grid = Grid::new(heading).right(&[1, 2, 3, 4, 5, 6]);
+    let heading = [
+        "TABLE",
+        "SOURCE",
+        "TARGET",
+        "MISSING",
+        "EXTRA",
+        "DIFFERENT",
+        "REJECTED",
+        "KEPT ASIDE",
+        "",
+    ];
+    let mut grid = Grid::new(heading).right(&[1, 2, 3, 4, 5, 6, 7]);
     for table in tables {
         let bound = if table.at_least { "≥" } else { "" };
         let found =
@@ -35,6 +45,7 @@ fn tables(tables: &[TableComparison]) -> String {
             &found(table.extra),
             &found(table.different),
             &count(table.rejected),
+            &count(table.kept_aside),
             if table.matches { "equal" } else { "DIFFERS" },
         ]);
     }

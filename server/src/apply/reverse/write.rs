@@ -1,10 +1,14 @@
 //! Writing a batch in a transaction of SQLite: all deletes first, then the current rows.
+//!
+//! A row that SQLite cannot hold stops the batch, or is left out and kept aside in PostgreSQL. Its
+//! old version goes with its key all the same: it must not come back as if it were the newest.
 
 use rusqlite::{CachedStatement, Connection};
 
 use super::{
     ReversedTable,
     read::{Taken, TakenTable},
+    refused::{Refused, Why, row_key},
 };
 use crate::{
     apply::spool::{Spool, read_field},
@@ -14,20 +18,39 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-/// Writes a batch. The caller holds the write lock, with triggers and foreign keys off, and commits.
+/// Rows that may be kept aside at a time. So many of them are no exceptions any more.
+const MOST_KEPT: u64 = 10_000;
+
+/// Writes a batch, and returns the rows that are to be kept aside, beside those `kept` that are so
+/// already. The caller holds the write lock, with triggers and foreign keys off, and commits.
 pub(crate) fn write(
     connection: &Connection,
     file: &SourceFile,
     tables: &[ReversedTable],
     taken: &mut Taken,
-) -> Result<()> {
+    kept: u64,
+) -> Result<Vec<Refused>> {
     for changed in &mut taken.tables {
         delete(connection, file, &tables[changed.table], changed)?;
     }
+    let mut refused = Vec::new();
     for changed in &mut taken.tables {
-        insert(connection, file, &tables[changed.table], changed)?;
+        let mut refuse = |row| {
+            refused.push(row);
+            let all = u64::try_from(refused.len()).unwrap_or(u64::MAX).saturating_add(kept);
+            if all > MOST_KEPT { Err(too_many()) } else { Ok(()) }
+        };
+        insert(connection, file, &tables[changed.table], changed, &mut refuse)?;
     }
-    Ok(())
+    Ok(refused)
+}
+
+fn too_many() -> Error {
+    let message = format!("there are more than {MOST_KEPT} rows that SQLite cannot hold");
+    Error::new(Reason::ReturnRefused, message).hint(
+        "change or delete some on PostgreSQL (switchback.kept_aside has the first of them); until \
+         then nothing more is carried back",
+    )
 }
 
 fn delete(
@@ -44,7 +67,10 @@ fn delete(
     let mut statement = connection.prepare_cached(&table.delete).map_err(explain)?;
     let mut keys = Rows::new(&mut changed.keys, table, &key)?;
     while keys.next()? {
-        keys.execute(&mut statement).map_err(explain)?;
+        // SQLite has no row with a key that it cannot hold.
+        if keys.refused.is_none() {
+            keys.execute(&mut statement).map_err(explain)?;
+        }
     }
     Ok(())
 }
@@ -93,21 +119,33 @@ fn insert(
     file: &SourceFile,
     table: &ReversedTable,
     changed: &mut TakenTable,
+    refuse: &mut dyn FnMut(Refused) -> Result<()>,
 ) -> Result<()> {
     let explain = |error| file.explain(error);
     let all: Vec<usize> = (0..table.storages.len()).collect();
     let mut statement = connection.prepare_cached(&table.insert).map_err(explain)?;
+    let position = changed.table;
     let mut rows = Rows::new(&mut changed.rows, table, &all)?;
     while rows.next()? {
-        rows.survives()?;
-        if let Err(error) = rows.execute(&mut statement) {
-            return Err(match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => rows.violates(&error),
-                _ => explain(error),
-            });
-        }
+        let why = match rows.refused.or_else(|| rows.changed_by_sqlite()) {
+            Some(column) if table.kept_by.is_none() => return Err(rows.refusal(column)),
+            Some(column) => Why::Value(column),
+            None => match rows.execute(&mut statement) {
+                Ok(_) => continue,
+                // The statement is undone, and nothing else.
+                Err(error) if is_constraint(&error) && table.kept_by.is_some() => Why::Constraint,
+                Err(error) if is_constraint(&error) => return Err(rows.violates(&error)),
+                Err(error) => return Err(explain(error)),
+            },
+        };
+        let key = rows.key();
+        refuse(Refused { table: position, row_key: row_key(table, &key), key, why })?;
     }
     Ok(())
+}
+
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
 }
 
 /// Spooled fields, a row at a time, as values of SQLite.
@@ -117,15 +155,20 @@ struct Rows<'a> {
     left: u64,
     /// Numbers of the carried columns that a row has.
     columns: &'a [usize],
-    field: Vec<u8>,
+    /// The row's fields, each with its length in front, and where each begins.
+    fields: Vec<u8>,
+    starts: Vec<usize>,
     values: Vec<OwnedValue>,
+    /// Number of the first column whose value its codec does not know.
+    refused: Option<usize>,
 }
 
 impl<'a> Rows<'a> {
     fn new(spool: &'a mut Spool, table: &'a ReversedTable, columns: &'a [usize]) -> Result<Self> {
         let left = spool.rows;
         let from = spool.read()?;
-        Ok(Self { table, from, left, columns, field: Vec::new(), values: Vec::new() })
+        let (fields, starts) = (Vec::new(), Vec::new());
+        Ok(Self { table, from, left, columns, fields, starts, values: Vec::new(), refused: None })
     }
 
     fn next(&mut self) -> Result<bool> {
@@ -134,27 +177,46 @@ impl<'a> Rows<'a> {
         }
         self.left -= 1;
         self.values.clear();
+        self.fields.clear();
+        self.starts.clear();
+        self.refused = None;
         for column in self.columns {
-            self.field.clear();
-            read_field(&mut self.from, &mut self.field)?;
-            let (length, field) = self.field.split_at(4);
+            let start = self.fields.len();
+            self.starts.push(start);
+            read_field(&mut self.from, &mut self.fields)?;
+            let (length, field) = self.fields[start..].split_at(4);
             let field = (length != [0xff; 4]).then_some(field);
             let codec = self.table.followed.columns[*column].codec;
-            let value = codec.decode(field).map_err(|_| self.refused(*column))?;
-            self.values.push(value);
+            match codec.decode(field) {
+                Ok(value) => self.values.push(value),
+                Err(_) if self.table.kept_by.is_none() => return Err(self.refusal(*column)),
+                // The fields behind it may name the row.
+                Err(_) => {
+                    self.refused.get_or_insert(*column);
+                    self.values.push(OwnedValue::Null);
+                }
+            }
         }
         Ok(true)
     }
 
-    /// Whether SQLite stores every value as it is.
-    fn survives(&self) -> Result<()> {
-        let values = self.values.iter().zip(self.columns);
-        for (value, column) in values {
-            if !survives(value.as_value(), self.table.storages[*column]) {
-                return Err(self.refused(*column));
-            }
-        }
-        Ok(())
+    /// Number of the first column whose value SQLite would not store as it is.
+    fn changed_by_sqlite(&self) -> Option<usize> {
+        let mut values = self.values.iter().zip(self.columns);
+        let changed = values
+            .find(|(value, column)| !survives(value.as_value(), self.table.storages[**column]));
+        changed.map(|(_, column)| *column)
+    }
+
+    /// The fields of the row's key, as PostgreSQL sent them.
+    fn key(&self) -> Vec<Vec<u8>> {
+        let key = self.table.followed.key.iter().flatten();
+        let places = key.filter_map(|column| self.columns.iter().position(|known| known == column));
+        let field = |place: usize| {
+            let end = self.starts.get(place + 1).copied().unwrap_or(self.fields.len());
+            self.fields[self.starts[place] + 4..end].to_vec()
+        };
+        places.map(field).collect()
     }
 
     fn execute(&self, statement: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
@@ -177,7 +239,7 @@ impl<'a> Rows<'a> {
         (!named.is_empty()).then(|| key::name(&named))
     }
 
-    fn refused(&self, column: usize) -> Error {
+    fn refusal(&self, column: usize) -> Error {
         let column = &self.table.followed.columns[column].target;
         self.stands_in_the_way(&format!("holds a value in {column} that SQLite cannot hold"))
     }

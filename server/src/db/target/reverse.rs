@@ -22,17 +22,6 @@ use crate::{
 /// other orders, and a deadlock is seen by PostgreSQL only after a second.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
-/// How far the source is behind the target while the target is active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Returned {
-    /// The source's beat by the last change that was carried back.
-    pub(crate) beat: i64,
-    /// The source's `PRAGMA schema_version` at that time.
-    pub(crate) version: i64,
-    /// Changes carried back since the last switch.
-    pub(crate) changes: i64,
-}
-
 impl Target {
     /// Puts reverse capture on a table, switched off, as the step `id`.
     pub(crate) async fn capture(&self, captured: Captured<'_>, id: &str) -> Result<()> {
@@ -280,46 +269,6 @@ pub(crate) async fn log_all(client: &impl GenericClient, table: &Captured<'_>) -
     Ok(())
 }
 
-/// How far the source is; `None` where PostgreSQL was never active.
-pub(crate) async fn returned(
-    client: &impl GenericClient,
-    database: &str,
-) -> Result<Option<Returned>> {
-    let sql = "SELECT beat, source_version, changes FROM switchback.returned \
-               WHERE database = $1";
-    let row = client.query_opt(sql, &[&database]).await.map_err(failed)?;
-    Ok(row.map(|row| Returned { beat: row.get(0), version: row.get(1), changes: row.get(2) }))
-}
-
-/// Records where the source is when PostgreSQL becomes active, in that transaction.
-pub(crate) async fn begin_returning(
-    client: &impl GenericClient,
-    database: &str,
-    (beat, version): (i64, i64),
-    shapes: &str,
-) -> Result<()> {
-    let sql = "INSERT INTO switchback.returned (database, beat, source_version, shapes) \
-               VALUES ($1, $2, $3, $4::text::jsonb) ON CONFLICT (database) DO UPDATE \
-               SET (beat, source_version, changes, carried_at, shapes) \
-                 = (excluded.beat, excluded.source_version, 0, now(), excluded.shapes)";
-    client.execute(sql, &[&database, &beat, &version, &shapes]).await.map_err(failed)?;
-    Ok(())
-}
-
-/// Records that more was carried back, in the transaction that forgets it.
-pub(crate) async fn advance_returned(
-    client: &impl GenericClient,
-    database: &str,
-    (beat, version): (i64, i64),
-    changes: u64,
-) -> Result<()> {
-    let sql = "UPDATE switchback.returned SET beat = $2, source_version = $3, \
-                 changes = changes + $4, carried_at = now() WHERE database = $1";
-    let changes = changes.cast_signed();
-    client.execute(sql, &[&database, &beat, &version, &changes]).await.map_err(failed)?;
-    Ok(())
-}
-
 /// Changes that are not carried back yet, from a transaction number on.
 pub(crate) async fn waiting(
     client: &impl GenericClient,
@@ -334,9 +283,16 @@ pub(crate) async fn waiting(
 
 /// The statement that takes what is written down out of the log: each key once, and how often it
 /// was written down. Its parameters are the database and a transaction number from which on.
+///
+/// Rows that a constraint of SQLite keeps aside are tried again when anything in their table
+/// changes: another row may have made room.
 pub(crate) const TAKE: &str = "WITH taken AS (DELETE FROM switchback.change_log \
-     WHERE database = $1 AND xid >= $2::text::xid8 RETURNING tab, key) \
-     SELECT tab, key, count(*) FROM taken GROUP BY tab, key ORDER BY tab";
+     WHERE database = $1 AND xid >= $2::text::xid8 RETURNING tab, key), \
+     named AS (SELECT tab, key, 1 AS times FROM taken \
+       UNION ALL SELECT tab, key, 0 FROM switchback.kept_aside \
+         WHERE database = $1 AND NOT left_behind AND why = 'constraint' \
+           AND tab IN (SELECT tab FROM taken)) \
+     SELECT tab, key, sum(times) FROM named GROUP BY tab, key ORDER BY tab";
 
 /// The highest value that each identity has given, by table in the source.
 pub(crate) async fn given_values(

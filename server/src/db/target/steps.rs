@@ -209,6 +209,7 @@ impl Target {
             let sql = format!("DELETE FROM switchback.{table} WHERE database = $1");
             transaction.execute(&sql, &[&database]).await.map_err(failed)?;
         }
+        forget_kept(&transaction, database).await?;
         let sql = "UPDATE switchback.control SET phase = 'finalized' \
                    WHERE database = $1 AND migration = $2";
         transaction.execute(sql, &[&database, &migration]).await.map_err(failed)?;
@@ -344,20 +345,29 @@ async fn schema_is_empty(transaction: &Transaction<'_>, schema: &str) -> Result<
     Ok(transaction.query_one(sql, &[&schema]).await.map_err(failed)?.get(0))
 }
 
+/// Forgets the rows that are kept aside, which are in PostgreSQL's own tables. Of those that a
+/// rollback has left behind there is no other copy.
+async fn forget_kept(transaction: &Transaction<'_>, database: &str) -> Result<()> {
+    let sql = "DELETE FROM switchback.kept_aside WHERE database = $1 AND NOT left_behind";
+    transaction.execute(sql, &[&database]).await.map(drop).map_err(failed)
+}
+
 /// Deletes what is recorded about a database, and the control schema after the last one.
 async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
     for table in ["rejects", "copy_position", "change_log", "returned", "control"] {
         let sql = format!("DELETE FROM switchback.{table} WHERE database = $1");
         transaction.execute(&sql, &[&database]).await.map_err(failed)?;
     }
+    forget_kept(transaction, database).await?;
     let sql = "SELECT EXISTS (SELECT FROM switchback.control) \
-                 OR EXISTS (SELECT FROM switchback.steps)";
+                 OR EXISTS (SELECT FROM switchback.steps) \
+                 OR EXISTS (SELECT FROM switchback.kept_aside)";
     if transaction.query_one(sql, &[]).await.map_err(failed)?.get(0) {
         return Ok(());
     }
     let ours = "DROP TABLE switchback.control, switchback.copy_position, switchback.rejects, \
                   switchback.steps, switchback.change_log, switchback.returned, \
-                  switchback.schema_migrations";
+                  switchback.kept_aside, switchback.schema_migrations";
     transaction.batch_execute(ours).await.map_err(failed)?;
     let functions = "DROP FUNCTION IF EXISTS switchback.refuse_write(), \
                        switchback.refuse_truncate(), switchback.refuse_value()";

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use switchback_proto::v1::{ColumnPlan, Finding, IndexPlan, Plan, Severity, TablePlan};
+use switchback_proto::v1::{ColumnPlan, Finding, GuardMode, IndexPlan, Plan, Severity, TablePlan};
 
 use super::{
     super::{
@@ -67,6 +67,10 @@ impl Check {
                 "the plan has version {}, and this server knows {VERSION}",
                 plan.version
             ));
+        }
+        // Taken for strict, it would not be what was asked for.
+        if GuardMode::try_from(plan.guards).is_err() {
+            self.errors.push("the plan has guards of a mode that this server does not know".into());
         }
         if plan.source_fingerprint != schema.fingerprint {
             self.errors.push("the source's schema is not the one that was planned for".into());

@@ -8,7 +8,7 @@ mod key;
 mod objects;
 mod table;
 
-use switchback_proto::v1::{Finding, Plan, PlanOptions, Severity, TablePlan};
+use switchback_proto::v1::{Finding, GuardMode, Plan, PlanOptions, Severity, TablePlan};
 
 pub use self::check::{check_plan, left_out};
 use self::{
@@ -81,6 +81,15 @@ pub fn build(inputs: PlanInputs<'_>) -> Plan {
         views,
         findings: weighed(findings),
         choices: inputs.options.choices.clone(),
+        guards: guards(inputs.options).into(),
+    }
+}
+
+/// The mode by its name, so that a plan in a file says it.
+fn guards(options: &PlanOptions) -> GuardMode {
+    match options.guards() {
+        GuardMode::Unspecified => GuardMode::Strict,
+        mode => mode,
     }
 }
 
