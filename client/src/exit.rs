@@ -35,6 +35,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("UNKNOWN_OPERATION", Exit::Usage),
     ("UNKNOWN_TABLE", Exit::Usage),
     ("UNKNOWN_BACKUP", Exit::Usage),
+    ("BACKUP_MISSING", Exit::Precondition),
     ("OPERATION_RUNNING", Exit::Precondition),
     ("OPERATION_ENDED", Exit::Precondition),
     ("SOURCE_MISSING", Exit::Unreachable),

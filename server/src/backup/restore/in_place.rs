@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, types::Null};
+use rusqlite::Connection;
 use switchback_proto::v1::{Engine, RestoreReport};
 
 use super::{Restoration, beside, new_file::{remove, unusable}, note, unfinished};
@@ -134,23 +134,25 @@ fn overwrite(connection: &Connection, file: &SourceFile, from: &Path) -> Result<
     if page_size(&page) != size {
         return Err(unlike(file));
     }
-    adopt_header(connection, &mut page).map_err(explain)?;
+    let mut first = page.clone();
+    adopt_header(connection, &mut first).map_err(explain)?;
     let mut write = connection
         .prepare("INSERT INTO sqlite_dbpage (pgno, data, schema) VALUES (?1, ?2, 'main')")
         .map_err(explain)?;
     let count = bytes.cast_signed() / size;
-    for number in 1..=count {
-        if number > 1 {
-            pages.read_exact(&mut page).map_err(unreadable)?;
-        }
+    for number in 2..=count {
+        pages.read_exact(&mut page).map_err(unreadable)?;
         // SQLite locks by the bytes of this one, and never writes it.
         if number != LOCK_BYTE / size + 1 {
             write.execute((number, &page)).map_err(explain)?;
         }
     }
-    // Last: every page that is written would take it back.
-    write.execute((count + 1, Null)).map_err(explain)?;
     drop(write);
+    // The header last, since the next statement reads the schema that it speaks of; and the end of
+    // the file with it, since every page that is written would take that back.
+    let end = "INSERT INTO sqlite_dbpage (pgno, data, schema) \
+               VALUES (1, ?1, 'main'), (?2, NULL, 'main')";
+    connection.execute(end, (&first, count + 1)).map_err(explain)?;
     lock::commit(connection, file, WAIT)
 }
 
