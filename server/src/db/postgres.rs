@@ -1,5 +1,7 @@
 //! Connections to PostgreSQL: one pool a database, and what its errors mean.
 
+mod program;
+
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use bb8::{ManageConnection, Pool, RunError};
@@ -61,6 +63,8 @@ pub struct Postgres {
     pool: Pool<Connector>,
     failures: watch::Receiver<Option<Arc<Error>>>,
     config: Arc<Config>,
+    settings: PoolSettings,
+    verify: Verify,
     tls: MakeRustls,
 }
 
@@ -74,6 +78,24 @@ impl Postgres {
     /// [`Reason::InvalidRequest`] and is not repeated in the message: it may hold a password.
     pub fn new(url: &str, settings: PoolSettings) -> Result<Self> {
         let (config, verify) = parse(url, &settings)?;
+        Self::with_config(config, verify, settings)
+    }
+
+    /// Another database of the same server, with the same user.
+    pub(crate) fn beside(&self, database: &str, max_connections: u32) -> Result<Self> {
+        let mut config = (*self.config).clone();
+        config.dbname(database);
+        let settings = PoolSettings { max_connections, ..self.settings.clone() };
+        Self::with_config(config, self.verify.clone(), settings)
+    }
+
+    /// The same database through connections of its own, which nobody else ever gets.
+    pub(crate) fn apart(&self, max_connections: u32) -> Result<Self> {
+        let settings = PoolSettings { max_connections, ..self.settings.clone() };
+        Self::with_config((*self.config).clone(), self.verify.clone(), settings)
+    }
+
+    fn with_config(config: Config, verify: Verify, settings: PoolSettings) -> Result<Self> {
         let tls = MakeRustls(tls::connector(&verify)?);
         let (report, failures) = watch::channel(None);
         let connector = Connector {
@@ -87,7 +109,7 @@ impl Postgres {
             // Whoever asks for a connection decides whether to try again.
             .retry_connection(false)
             .build_unchecked(connector);
-        Ok(Self { pool, failures, config: Arc::new(config), tls })
+        Ok(Self { pool, failures, config: Arc::new(config), settings, verify, tls })
     }
 
     /// A connection, checked to be alive and set up for Switchback.
