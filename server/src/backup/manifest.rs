@@ -70,6 +70,9 @@ pub(crate) struct SchemaDump {
     pub(crate) pg_dump: String,
     /// The archive, in order.
     pub(crate) chunks: Vec<ChunkRef>,
+    /// OIDs of triggers in it that are Switchback's own, which are not restored.
+    #[serde(default)]
+    pub(crate) own_triggers: Vec<u32>,
 }
 
 /// How rows of a table are stored.
@@ -101,6 +104,22 @@ pub(crate) struct StoredTable {
     pub(crate) format: RowFormat,
     /// Index chunks.
     pub(crate) index: Vec<ChunkRef>,
+    /// `RANGE (…)` of a partitioned table, whose rows are in its partitions; empty for others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) partition_by: String,
+    /// `FOR VALUES …` of a partition; empty for others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) bound: String,
+    /// What it inherits from, or is a partition of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parents: Vec<TableName>,
+}
+
+/// Name of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct TableName {
+    pub(crate) schema: String,
+    pub(crate) name: String,
 }
 
 /// A column of a stored table.
@@ -131,6 +150,18 @@ pub(crate) struct StoredSequence {
     pub(crate) cycle: bool,
     pub(crate) last_value: i64,
     pub(crate) is_called: bool,
+    /// The column that it goes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<SequenceOwner>,
+}
+
+/// The column that a sequence goes with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SequenceOwner {
+    pub(crate) table: TableName,
+    pub(crate) column: String,
+    /// The column is an identity column; otherwise the sequence is `OWNED BY` it.
+    pub(crate) identity: bool,
 }
 
 /// Something that a backup does not hold.
