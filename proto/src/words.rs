@@ -4,7 +4,8 @@
 
 use crate::v1::{
     BackupState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState, GuardMode,
-    IdentifierCase, OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity, ValidateLevel,
+    IdentifierCase, OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity,
+    ValidateLevel,
 };
 
 /// An enum of the interface that has a word for each value.

@@ -62,7 +62,8 @@ async fn serve(config: Config) -> Result<()> {
     set.check_expectations().await?;
 
     let stop = CancellationToken::new();
-    let repository = Repository::new(object_store::open(&config.store, &config.s3), config.backup_keys.clone());
+    let repository =
+        Repository::new(object_store::open(&config.store, &config.s3), config.backup_keys.clone());
     let restores = config.restore_dir.clone();
     let backups = Backups::new(Arc::clone(&set), store.clone(), repository, restores);
     let migrations = Migrations::new(Arc::clone(&set), store.clone(), backups.clone());

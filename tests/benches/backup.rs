@@ -69,7 +69,10 @@ async fn sqlite(server: &Server, file: &Path, rows: u64) -> Value {
         checkpoint(&connection);
     };
     let recent = |share: u64| {
-        let sql = format!("UPDATE large SET amount = amount + 1 WHERE id > {}", rows - rows * share / 100);
+        let sql = format!(
+            "UPDATE large SET amount = amount + 1 WHERE id > {}",
+            rows - rows * share / 100
+        );
         connection.execute_batch(&sql).expect("changes");
         checkpoint(&connection);
     };
@@ -95,9 +98,7 @@ async fn sqlite(server: &Server, file: &Path, rows: u64) -> Value {
 }
 
 fn checkpoint(connection: &Connection) {
-    connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .expect("a checkpoint");
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
 }
 
 /// Two programs of everybody's.
@@ -151,7 +152,8 @@ async fn postgres_peers(cluster: &Cluster, database: &mut Database, place: &Path
     };
     let fc = dump(&["-Fc", "--file", path(&custom)]);
     let fd = dump(&["-Fd", "-j2", "-Z0", "--file", path(&folder)]);
-    let pack = shell(&format!("tar -C {} -cf - . | zstd -q -3 -T2 -f -o {}", path(&folder), path(&tar)));
+    let pack =
+        shell(&format!("tar -C {} -cf - . | zstd -q -3 -T2 -f -o {}", path(&folder), path(&tar)));
     let bytes = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len());
     let copy = cluster.database().await;
     let restored = ["-j2", "--no-owner", "--dbname", &copy.name, path(&folder)];

@@ -9,10 +9,11 @@ use switchback_proto::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Backups,
+    Backups, finding_of,
     manifest::{FORMAT, Manifest, Missing, PostgresContent, SqliteContent, Version},
+    new_id,
     postgres::{self, create::Job, programs::Programs},
-    finding_of, new_id, sqlite,
+    sqlite,
     writer::Writer,
 };
 use crate::{
@@ -123,48 +124,7 @@ impl Backups {
                 bytes_deduplicated: counts.bytes_deduplicated,
             });
         };
-        let content = match creation.engine {
-            Engine::Postgres => {
-                let programs = Programs::installed();
-                let tell = |progress: postgres::Progress<'_>| {
-                    told(&name_of(progress), progress.rows, progress.bytes, 0);
-                };
-                let taken_at = clock::now_millis();
-                let job = Job {
-                    postgres: &database.postgres,
-                    programs: &programs,
-                    progress: &tell,
-                    cancel: creation.halt,
-                };
-                let read = Box::pin(postgres::create::read(&job, writer)).await?;
-                Content {
-                    sqlite: None,
-                    postgres: Some(read.content),
-                    bytes: read.bytes,
-                    taken_at,
-                    held_ms: 0.0,
-                    missing: read.missing,
-                }
-            }
-            _ => {
-                let pages = |done, of| told("", 0, done, of);
-                let read = sqlite::read(
-                    &database.source,
-                    writer,
-                    &database.scratch,
-                    (&pages, creation.halt),
-                );
-                let read = read.await?;
-                Content {
-                    sqlite: Some(read.content),
-                    postgres: None,
-                    bytes: read.bytes,
-                    taken_at: read.taken_at,
-                    held_ms: read.held.as_secs_f64() * 1000.0,
-                    missing: Vec::new(),
-                }
-            }
-        };
+        let content = read(creation, writer, &told).await?;
         let state = self.set.state(name).await?;
         let versions = state.schema_versions.iter().map(|version| Version {
             engine: version.engine().word(),
@@ -188,6 +148,52 @@ impl Backups {
             findings: content.missing,
         };
         Ok((manifest, content.held_ms))
+    }
+}
+
+/// Told of a table, its rows and its bytes, and of all bytes there are.
+type Told<'a> = &'a (dyn Fn(&str, u64, u64, u64) + Send + Sync);
+
+/// Reads the engine through the writer.
+async fn read(creation: &Creation<'_>, writer: &Writer, told: Told<'_>) -> Result<Content> {
+    let database = creation.database;
+    match creation.engine {
+        Engine::Postgres => {
+            let programs = Programs::installed();
+            let tell = |progress: postgres::Progress<'_>| {
+                told(&name_of(progress), progress.rows, progress.bytes, 0);
+            };
+            let taken_at = clock::now_millis();
+            let job = Job {
+                postgres: &database.postgres,
+                programs: &programs,
+                progress: &tell,
+                cancel: creation.halt,
+            };
+            let read = Box::pin(postgres::create::read(&job, writer)).await?;
+            Ok(Content {
+                sqlite: None,
+                postgres: Some(read.content),
+                bytes: read.bytes,
+                taken_at,
+                held_ms: 0.0,
+                missing: read.missing,
+            })
+        }
+        _ => {
+            let pages = |done, of| told("", 0, done, of);
+            let read =
+                sqlite::read(&database.source, writer, &database.scratch, (&pages, creation.halt));
+            let read = read.await?;
+            Ok(Content {
+                sqlite: Some(read.content),
+                postgres: None,
+                bytes: read.bytes,
+                taken_at: read.taken_at,
+                held_ms: read.held.as_secs_f64() * 1000.0,
+                missing: Vec::new(),
+            })
+        }
     }
 }
 

@@ -26,9 +26,9 @@ pub(crate) mod verify;
 pub(crate) mod writer;
 
 pub(crate) use create::Creation;
+use create::name_of;
 pub(crate) use id::new_id;
 pub(crate) use repository::Repository;
 pub use schedule::Schedule;
 pub use service::Backups;
-use create::name_of;
 use service::finding_of;

@@ -103,7 +103,11 @@ mod tests {
             ("*/15 * * * *", "2026-11-26T23:50:00Z", "2026-11-27T00:00:00Z"),
         ] {
             let schedule = Schedule::parse(text).unwrap();
-            assert_eq!(schedule.after(after.parse().unwrap()), Some(next.parse().unwrap()), "{text}");
+            assert_eq!(
+                schedule.after(after.parse().unwrap()),
+                Some(next.parse().unwrap()),
+                "{text}"
+            );
             assert_eq!(schedule.text(), text);
         }
     }

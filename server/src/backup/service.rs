@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use switchback_proto::{
     v1::{
         BackupInfo, BackupState, DeleteBackupRequest, DeleteBackupResponse, Engine, Finding,
-        KeptBackup, ListBackupsRequest, ListBackupsResponse, ProgressEvent,
-        PruneBackupsRequest, PruneBackupsResponse, SchemaVersion, Severity, VerifyBackupReport,
+        KeptBackup, ListBackupsRequest, ListBackupsResponse, ProgressEvent, PruneBackupsRequest,
+        PruneBackupsResponse, SchemaVersion, Severity, VerifyBackupReport,
     },
     words::Word,
 };

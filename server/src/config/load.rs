@@ -27,12 +27,8 @@ const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
 /// Settings of the contract that this version does not have yet. To ignore one would be worse
 /// than to refuse it.
-const LATER: [&str; 4] = [
-    "SWITCHBACK_TLS_CERT",
-    "SWITCHBACK_TLS_KEY",
-    "SWITCHBACK_TLS_CLIENT_CA",
-    "SWITCHBACK_TOKENS",
-];
+const LATER: [&str; 4] =
+    ["SWITCHBACK_TLS_CERT", "SWITCHBACK_TLS_KEY", "SWITCHBACK_TLS_CLIENT_CA", "SWITCHBACK_TOKENS"];
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

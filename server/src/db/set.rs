@@ -284,7 +284,11 @@ impl Database {
     /// The same settings over another file and another target, which nobody else knows.
     pub(crate) fn with(&self, sqlite: &Path, postgres: Postgres, scratch: &Path) -> Self {
         Self {
-            config: DatabaseConfig { sqlite: sqlite.to_owned(), engine: None, ..self.config.clone() },
+            config: DatabaseConfig {
+                sqlite: sqlite.to_owned(),
+                engine: None,
+                ..self.config.clone()
+            },
             source: SourceFile::new(sqlite),
             postgres,
             scratch: scratch.to_owned(),

@@ -75,7 +75,13 @@ impl Migrations {
                 }
                 Request::Cutover(request) => {
                     let request = request.clone();
-                    return Box::pin(cut::run((database, &self.store, &self.backups), &request, run, halt)).await;
+                    return Box::pin(cut::run(
+                        (database, &self.store, &self.backups),
+                        &request,
+                        run,
+                        halt,
+                    ))
+                    .await;
                 }
                 Request::Abort(request) => {
                     let request = request.clone();
@@ -88,8 +94,13 @@ impl Migrations {
                 }
                 Request::Finalize(request) => {
                     let request = request.clone();
-                    return Box::pin(finalize::run((database, &self.store, &self.backups), &request, run, halt))
-                        .await;
+                    return Box::pin(finalize::run(
+                        (database, &self.store, &self.backups),
+                        &request,
+                        run,
+                        halt,
+                    ))
+                    .await;
                 }
                 Request::Backup(_) | Request::Restore(_) | Request::VerifyBackup(_) => {
                     return Box::pin(self.backups.run(database, run, halt)).await;

@@ -23,7 +23,13 @@ impl Driver for Script {
             run.log.lag(LagEvent { lag_changes: 1, lag_ms: 2 });
             for rows in 1..=3 {
                 let table = format!("t{rows}");
-                run.log.progress(ProgressEvent { table, rows, rows_total: 10, bytes: rows, ..ProgressEvent::default() });
+                run.log.progress(ProgressEvent {
+                    table,
+                    rows,
+                    rows_total: 10,
+                    bytes: rows,
+                    ..ProgressEvent::default()
+                });
             }
             match run.database.as_str() {
                 "defect" => panic!("a defect"),

@@ -89,8 +89,7 @@ pub(super) fn verify_backup(request: &v1::VerifyBackupRequest) -> Result<(), Sta
 }
 
 pub(super) fn prune(request: &v1::PruneBackupsRequest) -> Result<(), Status> {
-    let rules =
-        [request.keep_last, request.keep_daily, request.keep_weekly, request.keep_monthly];
+    let rules = [request.keep_last, request.keep_daily, request.keep_weekly, request.keep_monthly];
     if rules.iter().all(|rule| *rule == 0) {
         return Err(refuse("no rule says what to keep", "set at least one, such as keep_last"));
     }

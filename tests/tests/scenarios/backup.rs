@@ -122,7 +122,9 @@ async fn a_restored_file_has_the_same_bytes() {
 
 #[tokio::test]
 async fn what_is_there_is_not_written_over() {
-    let rig = Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)").await;
+    let rig =
+        Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)")
+            .await;
     let first = id(&backup(&rig).await);
     let file = restored(&rig, &first, "copy").await;
     let again = rig.cli(&["restore", &first, "--as", "copy"]).await;
@@ -136,7 +138,9 @@ async fn what_is_there_is_not_written_over() {
         let run = rig.cli(&["restore", &first, &format!("--as={name}")]).await;
         assert!(matches!(run.code, 2 | 5), "{name}: {}", run.stdout);
     }
-    rig.cli(&["restore", "20260101T000000Z-abcdef", "--as", "other"]).await.refused(2, "UNKNOWN_BACKUP");
+    rig.cli(&["restore", "20260101T000000Z-abcdef", "--as", "other"])
+        .await
+        .refused(2, "UNKNOWN_BACKUP");
     rig.finish().await;
 }
 
@@ -149,12 +153,14 @@ async fn a_file_is_replaced_under_those_who_have_it_open() {
         let mut writers = Writers::start(WRITERS, staying(), Launch::on_file(&rig.source));
         writers.until_ok(20).await;
         let open = rig.source();
-        open.execute_batch("CREATE TABLE later (id INTEGER PRIMARY KEY); DELETE FROM large").expect("changes");
+        open.execute_batch("CREATE TABLE later (id INTEGER PRIMARY KEY); DELETE FROM large")
+            .expect("changes");
         let run = rig.cli(&["restore", &id(&first), "--overwrite"]).await;
         run.expect(0);
         let safety = run.report()["safety_backup_id"].as_str().expect("a backup").to_owned();
         // A connection from before sees what was restored.
-        let rows: i64 = open.query_row("SELECT count(*) FROM large", [], |row| row.get(0)).expect("rows");
+        let rows: i64 =
+            open.query_row("SELECT count(*) FROM large", [], |row| row.get(0)).expect("rows");
         assert_eq!(rows, 60000, "{mode}");
         assert!(open.execute_batch("SELECT * FROM later").is_err());
         assert_sound(&rig.source);
@@ -175,7 +181,8 @@ async fn a_damaged_file_is_moved_aside() {
     let rig = Rig::of_sql(LARGE).await;
     let first = backup(&rig).await;
     let before = content(&rig.source);
-    fs::write(&rig.source, "no database at all, and long enough to be read as one".repeat(99)).expect("written");
+    fs::write(&rig.source, "no database at all, and long enough to be read as one".repeat(99))
+        .expect("written");
     let run = rig.cli(&["restore", &id(&first), "--overwrite"]).await;
     run.expect(0);
     assert_eq!(run.found("moved_aside").len(), 1, "{}", run.stdout);
@@ -216,7 +223,8 @@ async fn one_table_is_restored_by_itself() {
 /// A server killed in the middle goes on with the same backup, and sends nothing twice.
 #[tokio::test]
 async fn a_backup_survives_the_death_of_its_server() {
-    for (point, listed_before) in [("stored.after:9", 0), ("backup.before", 0), ("backup.after", 1)] {
+    for (point, listed_before) in [("stored.after:9", 0), ("backup.before", 0), ("backup.after", 1)]
+    {
         let mut rig = Rig::of_sql(LARGE).await;
         rig.server.kill9().await;
         rig.server.set("SWITCHBACK_FAILPOINT", point);
@@ -243,7 +251,9 @@ async fn a_backup_survives_the_death_of_its_server() {
 
 #[tokio::test]
 async fn a_migration_is_preceded_by_a_backup_and_finalize_asks_for_it() {
-    let rig = Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)").await;
+    let rig =
+        Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)")
+            .await;
     let before = content(&rig.source);
     let run = rig.cli(&["migrate"]).await;
     run.expect(0);
@@ -261,7 +271,9 @@ async fn a_migration_is_preceded_by_a_backup_and_finalize_asks_for_it() {
 /// Following captures changes; a copy of the file must not.
 #[tokio::test]
 async fn what_a_migration_put_into_the_file_is_not_restored() {
-    let rig = Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)").await;
+    let rig =
+        Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)")
+            .await;
     let before = (content(&rig.source), schema(&rig.source));
     rig.cli(&["migrate", "--manual-cutover"]).await.expect(0);
     let report = backup(&rig).await;

@@ -77,6 +77,11 @@ async fn read_snapshot(
 ) -> Result<BackedUp> {
     let client = &snapshot.coordinator;
     let facts = catalog::facts(client).await?;
+    if facts.encoding == "SQL_ASCII" {
+        let message = "the PostgreSQL database has the encoding SQL_ASCII";
+        return Err(Error::new(Reason::TargetUnsupported, message)
+            .hint("nobody knows what its text is: move it to a database with ENCODING 'UTF8'"));
+    }
     let mut tables = catalog::tables(client, facts.server_version).await?;
     let sequences = catalog::sequences(client).await?;
     let mut missing = catalog::gaps(client).await?;

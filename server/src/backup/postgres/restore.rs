@@ -38,6 +38,9 @@ pub(crate) struct Restore<'a, F> {
     pub(crate) programs: &'a Programs,
     /// Only these tables, with their keys, indexes and sequences.
     pub(crate) tables: Option<&'a [TableName]>,
+    /// Hex digits of the operation: what an earlier run of it has left is removed, and what it has
+    /// finished is recognised.
+    pub(crate) operation: &'a str,
     /// Directory for temporary files.
     pub(crate) scratch: &'a Path,
     pub(crate) progress: OnProgress<'a>,
@@ -66,8 +69,11 @@ pub(crate) async fn restore(job: &Restore<'_, impl Fetch>, name: &str) -> Result
     let selection = select(job)?;
     check_name(name)?;
     let mut server = Server::beside(job.postgres, &[name]).await?;
+    if server.comment(name).await? == told(job) {
+        return Ok(restored(&selection, name.into(), Vec::new()));
+    }
     server.refuse_existing(name).await?;
-    let made = with_suffix(name, &format!("_restoring_{}", short_id()));
+    let made = with_suffix(name, &format!("_restoring_{}", job.operation));
     let missing = build(job, &selection, &server, &made).await?;
     if let Err(error) = server.rename(&[(&made, name)]).await {
         return Err(server.discard(&made, error).await);
@@ -84,10 +90,7 @@ pub(crate) async fn restore_into_empty(job: &Restore<'_, impl Fetch>) -> Result<
     let result = unless_cancelled(job, fill::fill(job, &selection, job.postgres)).await;
     let missing = match result {
         Ok(missing) => missing,
-        Err(error) => {
-            empty::clear(job.postgres).await?;
-            return Err(error);
-        }
+        Err(error) => return Err(empty::clear(job.postgres, error).await),
     };
     let database = catalog::facts(&*job.postgres.get().await?).await?.name;
     Ok(restored(&selection, database, missing))
@@ -105,9 +108,11 @@ pub(crate) async fn replace(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
     let selection = select(job)?;
     let name = catalog::facts(&*job.postgres.get().await?).await?.name;
     let mut server = Server::beside(job.postgres, &[&name]).await?;
-    let id = short_id();
-    let made = with_suffix(&name, &format!("_restoring_{id}"));
-    let kept = with_suffix(&name, &format!("_before_{id}"));
+    let made = with_suffix(&name, &format!("_restoring_{}", job.operation));
+    let kept = with_suffix(&name, &format!("_before_{}", job.operation));
+    if server.comment(&name).await? == told(job) {
+        return Ok(Restored { kept: Some(kept), ..restored(&selection, name, Vec::new()) });
+    }
     let mut missing = build(job, &selection, &server, &made).await?;
     let swapped = async {
         if job.cancel.is_cancelled() {
@@ -136,10 +141,14 @@ async fn build(
     server: &Server,
     made: &str,
 ) -> Result<Vec<Missing>> {
+    server.drop(made).await?;
     let mut missing = server.create(made, job.content).await?;
     let work = async {
         let postgres = job.postgres.beside(made, CONNECTIONS)?;
-        fill::fill(job, selection, &postgres).await
+        let missing = fill::fill(job, selection, &postgres).await?;
+        // A run that is cut off behind the change of names finds what it has done.
+        server.set_comment(made, &told(job)).await?;
+        Ok(missing)
     };
     match unless_cancelled(job, work).await {
         Ok(found) => missing.extend(found),
@@ -186,10 +195,9 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Six hex digits that nobody else has at the moment.
-fn short_id() -> String {
-    let id = uuid::Uuid::now_v7().simple().to_string();
-    id[id.len() - 6..].to_owned()
+/// What is said about a database that is ready.
+fn told<F>(job: &Restore<'_, F>) -> String {
+    format!("restored by Switchback, operation {}", job.operation)
 }
 
 /// The name, cut so that the suffix fits.

@@ -5,9 +5,9 @@ use switchback_proto::v1::{Finding, RestoreReport};
 use super::{Restoration, into_sqlite::chosen};
 use crate::{
     backup::{
-        Creation, finding_of, name_of,
+        Creation, finding_of,
         manifest::TableName,
-        new_id,
+        name_of, new_id,
         postgres::{
             Progress,
             programs::Programs,
@@ -81,6 +81,7 @@ impl Restoration<'_> {
             postgres: &self.database.postgres,
             programs,
             tables,
+            operation: super::digits(self.run),
             scratch: &self.database.scratch,
             progress,
             cancel: self.halt,

@@ -9,7 +9,11 @@ use std::{
 use rusqlite::Connection;
 use switchback_proto::v1::{Engine, RestoreReport};
 
-use super::{Restoration, beside, new_file::{remove, unusable}, note, unfinished};
+use super::{
+    Restoration, beside,
+    new_file::{remove, unusable},
+    note, unfinished,
+};
 use crate::{
     backup::{create::Creation, new_id, sqlite},
     capture::lock,
@@ -122,6 +126,7 @@ fn hold(file: &SourceFile) -> Result<Connection> {
 
 /// Writes every page of a file that nobody has open into the database that the connection holds,
 /// and commits. Whoever has that one open goes on with what was restored.
+#[expect(clippy::disallowed_methods, reason = "nobody has the file open that is read")]
 fn overwrite(connection: &Connection, file: &SourceFile, from: &Path) -> Result<()> {
     let explain = |error| file.explain(error);
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
@@ -184,7 +189,8 @@ fn adopt_header(connection: &Connection, page: &mut [u8]) -> rusqlite::Result<()
 
 fn unlike(to: &SourceFile) -> Error {
     let message = format!("{} has pages of another size than the backup", to.path().display());
-    Error::new(Reason::RestoreRefused, message)
-        .hint("restore under another name (`--as NAME`), stop the applications, and put that file \
-               in its place")
+    Error::new(Reason::RestoreRefused, message).hint(
+        "restore under another name (`--as NAME`), stop the applications, and put that file \
+               in its place",
+    )
 }

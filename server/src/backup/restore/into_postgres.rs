@@ -25,9 +25,8 @@ const POOL: u32 = 8;
 impl Restoration<'_> {
     /// A database NAME beside the configured one.
     pub(super) async fn rows_into_postgres(&self) -> Result<RestoreReport> {
-        let scratch = tempfile::tempdir_in(&self.database.scratch).map_err(|error| {
-            super::new_file::unusable(&self.database.scratch, &error)
-        })?;
+        let scratch = tempfile::tempdir_in(&self.database.scratch)
+            .map_err(|error| super::new_file::unusable(&self.database.scratch, &error))?;
         let file = scratch.path().join("restored.db");
         let mut findings = self.write_pages(&file).await?;
         if !self.request.table.is_empty() {
@@ -41,7 +40,8 @@ impl Restoration<'_> {
         server.drop(&making).await?;
         server.create_plain(&making).await?;
         let done = async {
-            let database = self.database.with(&file, configured.beside(&making, POOL)?, scratch.path());
+            let database =
+                self.database.with(&file, configured.beside(&making, POOL)?, scratch.path());
             let report = self.migrate(database.clone(), scratch.path()).await?;
             let client = database.postgres.get().await?;
             client.batch_execute("DROP SCHEMA switchback CASCADE").await.map_err(failed)?;
@@ -66,13 +66,16 @@ impl Restoration<'_> {
     }
 
     /// Migrates and finalizes, with records of its own that go with the scratch directory.
-    async fn migrate(&self, database: Database, scratch: &std::path::Path) -> Result<MigrateReport> {
+    async fn migrate(
+        &self,
+        database: Database,
+        scratch: &std::path::Path,
+    ) -> Result<MigrateReport> {
         let store = ControlStore::open(scratch).await?;
         let name = database.config.name.clone();
         let set = Arc::new(DatabaseSet::of(database, store.clone()));
         let stop = self.halt.child_token();
-        let migrations =
-            Migrations::new(Arc::clone(&set), store.clone(), self.backups.clone());
+        let migrations = Migrations::new(Arc::clone(&set), store.clone(), self.backups.clone());
         let operations = Operations::new(store, Arc::new(migrations), stop.clone());
         let migrate = MigrateRequest {
             database: name.clone(),
@@ -86,7 +89,8 @@ impl Restoration<'_> {
             ..FinalizeRequest::default()
         };
         let done = async {
-            let report = self.follow(&operations, Request::Migrate(Box::new(migrate)), &stop).await?;
+            let report =
+                self.follow(&operations, Request::Migrate(Box::new(migrate)), &stop).await?;
             self.follow(&operations, Request::Finalize(finalize), &stop).await?;
             match report {
                 Some(result_event::Report::Migrate(report)) => Ok(report),

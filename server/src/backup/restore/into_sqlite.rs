@@ -85,8 +85,9 @@ impl Restoration<'_> {
             let mut done = 0;
             for list in &table.index {
                 let chunks = index::read_one(repository, *list).await?;
-                let mut fetched =
-                    stream::iter(chunks).map(|chunk| repository.get(chunk)).buffered(FETCHED_AT_ONCE);
+                let mut fetched = stream::iter(chunks)
+                    .map(|chunk| repository.get(chunk))
+                    .buffered(FETCHED_AT_ONCE);
                 while let Some(chunk) = fetched.try_next().await? {
                     if self.halt.is_cancelled() {
                         return Err(cancelled());
@@ -163,8 +164,11 @@ impl Loader {
         let mut statement = connection.prepare_cached(insert).map_err(explain)?;
         rows.take(chunk, |fields| {
             if fields.len() != forms.len() {
-                return Err(Error::new(Reason::BackupDamaged, "a row has another number of fields")
-                    .at(&table.name));
+                return Err(Error::new(
+                    Reason::BackupDamaged,
+                    "a row has another number of fields",
+                )
+                .at(&table.name));
             }
             for (number, (field, form)) in fields.iter().zip(forms.iter()).enumerate() {
                 let value = form.decode(field.as_deref()).ok_or_else(|| refused(table, number))?;
@@ -200,17 +204,26 @@ fn name_of(table: &StoredTable) -> String {
 }
 
 /// Tables by name, with or without their schema; all of them where none is asked for.
-pub(super) fn chosen<'a>(content: &'a PostgresContent, asked: &str) -> Result<Vec<&'a StoredTable>> {
+pub(super) fn chosen<'a>(
+    content: &'a PostgresContent,
+    asked: &str,
+) -> Result<Vec<&'a StoredTable>> {
     let is_asked = |table: &&StoredTable| {
-        asked.is_empty() || table.name == asked || format!("{}.{}", table.schema, table.name) == asked
+        asked.is_empty()
+            || table.name == asked
+            || format!("{}.{}", table.schema, table.name) == asked
     };
     let found: Vec<_> = content.tables.iter().filter(is_asked).collect();
     match (found.len(), asked) {
         (1, _) | (_, "") => Ok(found),
-        (0, _) => Err(Error::new(Reason::UnknownTable, format!("the backup has no table {asked:?}"))
-            .hint("names are those of PostgreSQL: `schema.table`, in its own spelling")),
-        _ => Err(Error::new(Reason::UnknownTable, format!("several schemas have a table {asked:?}"))
-            .hint("say which: `schema.table`")),
+        (0, _) => {
+            Err(Error::new(Reason::UnknownTable, format!("the backup has no table {asked:?}"))
+                .hint("names are those of PostgreSQL: `schema.table`, in its own spelling"))
+        }
+        _ => {
+            Err(Error::new(Reason::UnknownTable, format!("several schemas have a table {asked:?}"))
+                .hint("say which: `schema.table`"))
+        }
     }
 }
 
@@ -233,8 +246,10 @@ fn forms(table: &StoredTable) -> Result<Vec<Form>> {
 fn refused(table: &StoredTable, number: usize) -> Error {
     let mut stored = table.columns.iter().filter(|column| column.generated.is_empty());
     let column = stored.nth(number).map(|column| column.name.as_str()).unwrap_or_default();
-    let message =
-        format!("{}.{column} holds a value that SQLite would change (NaN, −0, infinity)", table.name);
+    let message = format!(
+        "{}.{column} holds a value that SQLite would change (NaN, −0, infinity)",
+        table.name
+    );
     Error::new(Reason::ValueRefused, message)
         .hint("restore the backup into PostgreSQL, or other tables with `--table`")
 }

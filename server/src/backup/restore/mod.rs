@@ -133,9 +133,12 @@ fn no_content() -> Error {
 
 /// A file or a database that is being made, named after its operation.
 fn unfinished(name: &str, run: &Run) -> String {
-    // The end of the id is its random part.
-    let digits: String = run.id.chars().filter(char::is_ascii_hexdigit).collect();
-    format!("{name}_restoring_{}", &digits[digits.len().saturating_sub(12)..])
+    format!("{name}_restoring_{}", digits(run))
+}
+
+/// The end of an operation's id, which is its random part.
+fn digits(run: &Run) -> &str {
+    run.id.rsplit('-').next().unwrap_or_default()
 }
 
 fn note(code: &'static str, message: String, hint: &'static str) -> Finding {

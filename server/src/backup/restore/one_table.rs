@@ -82,7 +82,8 @@ fn copy_table(target: &Connection, name: &str) -> rusqlite::Result<()> {
 fn left_out(target: &Connection, name: &str) -> rusqlite::Result<Vec<Finding>> {
     let sql = "SELECT count(*) FROM source.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1";
     let count: i64 = target.query_row(sql, [name], |row| row.get(0))?;
-    let sequence = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
+    let sequence =
+        "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
     if target.query_row(sequence, [], |row| row.get::<_, bool>(0))? {
         target.execute(
             "UPDATE main.sqlite_sequence SET seq = (SELECT seq FROM source.sqlite_sequence WHERE \
@@ -101,7 +102,8 @@ fn left_out(target: &Connection, name: &str) -> rusqlite::Result<Vec<Finding>> {
 }
 
 fn unknown(table: &str) -> Error {
-    Error::new(Reason::UnknownTable, format!("the backup has no table {table:?}"))
-        .hint("names are those of the engine that was backed up; a virtual table goes with the \
-               whole backup only")
+    Error::new(Reason::UnknownTable, format!("the backup has no table {table:?}")).hint(
+        "names are those of the engine that was backed up; a virtual table goes with the \
+               whole backup only",
+    )
 }

@@ -209,9 +209,8 @@ fn last_reading(
 ) -> Result<Seen> {
     let connection = source.open()?;
     let explain = |error| source.explain(error);
-    let mode: String = connection
-        .query_row("PRAGMA main.journal_mode", [], |row| row.get(0))
-        .map_err(explain)?;
+    let mode: String =
+        connection.query_row("PRAGMA main.journal_mode", [], |row| row.get(0)).map_err(explain)?;
     let hopeful = if mode == "wal" { 0 } else { HOPEFUL };
     for _ in 0..hopeful {
         let before = data_version(&connection).map_err(explain)?;
@@ -299,11 +298,7 @@ fn compare(
     Ok((changed, spool))
 }
 
-async fn store_changed(
-    seen: &mut Seen,
-    known: &mut Vec<ChunkRef>,
-    sink: &impl Sink,
-) -> Result<()> {
+async fn store_changed(seen: &mut Seen, known: &mut Vec<ChunkRef>, sink: &impl Sink) -> Result<()> {
     let Some(mut spool) = seen.spool.take() else { return Ok(()) };
     spool.seek(SeekFrom::Start(0)).map_err(|error| unusable(&error))?;
     for (number, length) in &seen.changed {

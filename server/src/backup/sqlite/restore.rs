@@ -12,11 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::read::Progress;
 use crate::{
-    backup::{
-        chunk::Fetch,
-        index,
-        manifest::SqliteContent,
-    },
+    backup::{chunk::Fetch, index, manifest::SqliteContent},
     error::{Error, Reason, Result},
     task::{blocking, cancelled},
 };
@@ -63,6 +59,7 @@ pub(crate) async fn restore(
     Ok(bytes)
 }
 
+#[expect(clippy::disallowed_methods, reason = "nobody has the file open yet")]
 fn write(path: &Path, bytes: u64, mut pieces: mpsc::Receiver<Vec<u8>>) -> Result<()> {
     let failed = |error: std::io::Error| unusable(path, &error);
     let mut options = OpenOptions::new();
@@ -117,6 +114,7 @@ pub(crate) fn refuse_present(name: &Path) -> Result<()> {
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "it is a directory")]
 fn sync_directory(name: &Path) {
     if let Some(directory) = name.parent() {
         // Some file systems cannot, and need not.

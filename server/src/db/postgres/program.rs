@@ -47,13 +47,18 @@ impl Postgres {
         if let Some(options) = config.get_options() {
             set("PGOPTIONS", OsStr::new(options));
         }
-        set("PGAPPNAME", OsStr::new(&self.settings.name));
+        set("PGAPPNAME", OsStr::new(&self.program_name()));
         let seconds = self.settings.connect_timeout.as_secs().max(2);
         set("PGCONNECT_TIMEOUT", OsStr::new(&seconds.to_string()));
         for (name, value) in encryption(config.get_ssl_mode(), &self.verify) {
             set(name, OsStr::new(&value));
         }
         all
+    }
+
+    /// `application_name` of the programs' sessions, which may outlive a program that was killed.
+    pub(crate) fn program_name(&self) -> String {
+        format!("{} program", self.settings.name)
     }
 
     /// The password, for whoever has to keep it out of a text.

@@ -13,7 +13,7 @@ use tokio_postgres::Transaction;
 use crate::{
     backup::{
         chunk::Fetch,
-        index,
+        index::read_one,
         manifest::{RowFormat, StoredTable},
         postgres::{OnProgress, Step, Watch, read::place},
     },
@@ -69,7 +69,7 @@ async fn load(
     let (send, mut chunks) = mpsc::channel::<Vec<u8>>(AHEAD);
     let fetching = async move {
         for index in &table.index {
-            for chunk in index::read_one(fetch, *index).await? {
+            for chunk in read_one(fetch, *index).await? {
                 if send.send(fetch.get(chunk).await?).await.is_err() {
                     return Ok(());
                 }

@@ -97,6 +97,20 @@ impl Server {
         self.client.batch_execute(&sql).await.map_err(failed)
     }
 
+    /// What is said about a database; empty where nothing is, or where there is no such database.
+    pub(crate) async fn comment(&self, name: &str) -> Result<String> {
+        let sql = "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database \
+                   WHERE datname = $1";
+        let row = self.client.query_opt(sql, &[&name]).await.map_err(failed)?;
+        Ok(row.map(|row| row.get(0)).unwrap_or_default())
+    }
+
+    /// Says something about a database.
+    pub(crate) async fn set_comment(&self, name: &str, text: &str) -> Result<()> {
+        let sql = format!("COMMENT ON DATABASE {} IS {}", quote(name), literal(text));
+        self.client.batch_execute(&sql).await.map_err(failed)
+    }
+
     /// Drops a database that is of no use after an error, whoever is connected; the error, with
     /// the name where that was not possible.
     pub(crate) async fn discard(&self, name: &str, error: Error) -> Error {

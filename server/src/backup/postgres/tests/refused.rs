@@ -46,6 +46,14 @@ async fn a_table_that_may_not_be_read_is_no_gap_but_an_error() {
     assert!(error.message().contains("public.hidden"), "{error}");
 }
 
+#[tokio::test]
+async fn a_database_whose_text_is_of_no_known_encoding_is_refused() {
+    let sql = "CREATE DATABASE ascii_only TEMPLATE template0 ENCODING 'SQL_ASCII'";
+    Database::named("postgres").sql(sql).await;
+    let error = Database::named("ascii_only").back_up(&Memory::default()).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TargetUnsupported);
+}
+
 fn program(directory: &Path, name: &str, script: &str) {
     let path = directory.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();

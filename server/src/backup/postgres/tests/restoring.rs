@@ -1,7 +1,10 @@
 //! Restores in place, into an empty database, and by an ordinary user.
 
 use super::{
-    super::restore,
+    super::{
+        Progress, Step,
+        restore::{self, Restore},
+    },
     support::{Database, Memory, Setting, databases, differences},
 };
 use crate::error::Reason;
@@ -95,4 +98,41 @@ async fn an_ordinary_user_restores_what_it_may_and_is_told_the_rest() {
         copy.text("SELECT tableowner::text FROM pg_tables WHERE tablename = 't'").await,
         "maker"
     );
+}
+
+#[tokio::test]
+async fn a_cancelled_restore_leaves_nothing() {
+    let source = Database::with(SAMPLE).await;
+    let store = Memory::default();
+    let backed_up = source.back_up(&store).await.unwrap();
+    let empty = Database::new().await;
+    for step in [Step::Load, Step::Check] {
+        let setting = Setting::new();
+        let progress = |progress: Progress<'_>| {
+            if progress.step == step {
+                setting.cancel.cancel();
+            }
+        };
+        let job =
+            Restore { progress: &progress, ..setting.job(&backed_up.content, &store, &empty) };
+        let error = restore::restore_into_empty(&job).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Cancelled);
+        let objects = "SELECT count(*) FROM pg_class c JOIN pg_namespace n \
+            ON n.oid = c.relnamespace WHERE n.nspname IN ('public', 'other')";
+        assert_eq!(empty.number(objects).await, 0);
+        let setting = Setting::new();
+        let progress = |progress: Progress<'_>| {
+            if progress.step == step {
+                setting.cancel.cancel();
+            }
+        };
+        let job =
+            Restore { progress: &progress, ..setting.job(&backed_up.content, &store, &source) };
+        let error = restore::replace(&job).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Cancelled);
+        assert_eq!(databases(&source.name).await, [source.name.as_str()]);
+    }
+    let setting = Setting::new();
+    let job = setting.job(&backed_up.content, &store, &empty);
+    assert!(restore::restore_into_empty(&job).await.is_ok(), "it is empty");
 }

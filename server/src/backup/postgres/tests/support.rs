@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     backup::{
-        key::Key,
         chunk::{ChunkId, ChunkRef, Fetch, LARGEST, Sink},
+        key::Key,
         manifest::{PostgresContent, TableName},
     },
     db::postgres::{PoolSettings, Postgres},
@@ -216,6 +216,7 @@ impl Setting {
             fetch,
             postgres: &database.postgres,
             programs: &self.programs,
+            operation: "0123456789ab",
             tables: None,
             scratch: self.scratch.path(),
             progress: &|_| (),
