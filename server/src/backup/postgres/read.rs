@@ -6,7 +6,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use futures_util::{StreamExt, future::try_join_all, stream::FuturesOrdered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, try_join_all},
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_postgres::Transaction;
 
@@ -30,6 +34,10 @@ const BLOCKS: u64 = 128;
 
 /// Chunks of one reader that are being stored while it reads on.
 const IN_FLIGHT: usize = 2;
+
+/// Ranges of one reader that are being stored while it reads the next one: a store may answer
+/// slowly, and PostgreSQL need not wait for it.
+const RANGES_IN_FLIGHT: usize = 3;
 
 /// A table to read.
 #[derive(Clone, Copy)]
@@ -90,17 +98,42 @@ struct Shared<'a, S> {
 
 impl<S: Sink> Shared<'_, S> {
     async fn work(&self, reader: &Transaction<'_>) -> Result<()> {
+        // What was read is stored while the next range is read.
+        let mut storing = FuturesUnordered::new();
         while let Some(range) = self.take() {
-            let reading = &self.tables[range.table];
-            let table = reading.table;
-            let sql = copy_out(table, range.number, ranges(reading.blocks));
-            let content = read_range(reader, &sql, table.format, self.sink).await;
-            let content = content.map_err(|error| place(error, table))?;
-            let mut gathered = self.gathered[range.table].lock().await;
-            gathered.add(range.number, content).await?;
-            let Tally { rows, bytes, .. } = gathered.tally;
-            self.watch.tell(table, rows, bytes, gathered.next == ranges(reading.blocks));
+            let Reading { table, blocks } = &self.tables[range.table];
+            let sql = copy_out(table, range.number, ranges(*blocks));
+            let mut reading = pin!(read_range(reader, &sql, table.format, self.sink));
+            let read = loop {
+                tokio::select! {
+                    read = &mut reading => break read.map_err(|error| place(error, table))?,
+                    Some(stored) = storing.next(), if !storing.is_empty() => stored?,
+                }
+            };
+            storing.push(self.store(range, read));
+            while storing.len() >= RANGES_IN_FLIGHT
+                && let Some(stored) = storing.next().await
+            {
+                stored?;
+            }
         }
+        while let Some(stored) = storing.next().await {
+            stored?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a range is stored, and adds it to its table.
+    async fn store(&self, range: Range, read: ReadRange<'_>) -> Result<()> {
+        let Reading { table, blocks } = &self.tables[range.table];
+        let ReadRange { mut chunks, mut stored, tally } = read;
+        while let Some(chunk) = stored.next().await {
+            chunks.push(chunk.map_err(|error| place(error, table))?);
+        }
+        let mut gathered = self.gathered[range.table].lock().await;
+        gathered.add(range.number, (chunks, tally)).await?;
+        let Tally { rows, bytes, .. } = gathered.tally;
+        self.watch.tell(table, rows, bytes, gathered.next == ranges(*blocks));
         Ok(())
     }
 
@@ -153,12 +186,20 @@ impl<'a, S: Sink> Gathered<'a, S> {
     }
 }
 
-async fn read_range(
+/// A range that was read and is being stored.
+struct ReadRange<'s> {
+    /// Chunks that are stored already.
+    chunks: Vec<ChunkRef>,
+    stored: FuturesOrdered<BoxFuture<'s, Result<ChunkRef>>>,
+    tally: Tally,
+}
+
+async fn read_range<'s>(
     reader: &Transaction<'_>,
     sql: &str,
     format: RowFormat,
-    sink: &impl Sink,
-) -> Result<(Vec<ChunkRef>, Tally)> {
+    sink: &'s impl Sink,
+) -> Result<ReadRange<'s>> {
     let mut stream = pin!(reader.copy_out(sql).await.map_err(failed)?);
     let mut cutter = Cutter::new(format);
     let mut chunks = Vec::new();
@@ -180,17 +221,14 @@ async fn read_range(
             {
                 chunks.push(chunk?);
             }
-            stored.push_back(sink.put(chunk));
+            stored.push_back(sink.put(chunk).boxed());
         }
     }
     let (last, tally) = cutter.finish()?;
     if let Some(last) = last {
-        stored.push_back(sink.put(last));
+        stored.push_back(sink.put(last).boxed());
     }
-    while let Some(chunk) = stored.next().await {
-        chunks.push(chunk?);
-    }
-    Ok((chunks, tally))
+    Ok(ReadRange { chunks, stored, tally })
 }
 
 /// How many ranges so many blocks have; the last one is open at its end.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, future::try_join_all};
+use futures_util::{SinkExt, StreamExt, TryStreamExt, future::try_join_all, stream};
 use tokio::sync::mpsc;
 use tokio_postgres::Transaction;
 
@@ -28,6 +28,9 @@ const LOADERS: usize = 2;
 
 /// Chunks of a table that wait to be sent.
 const AHEAD: usize = 2;
+
+/// Chunks of a table that are fetched at once: a store answers after some tens of milliseconds.
+const FETCHED_AT_ONCE: usize = 4;
 
 /// What a text form may depend on; a crash in the middle ends in a new attempt anyway.
 const SETTINGS: &str = "SET LOCAL synchronous_commit = off; SET LOCAL lc_monetary = 'C'; \
@@ -69,8 +72,10 @@ async fn load(
     let (send, mut chunks) = mpsc::channel::<Vec<u8>>(AHEAD);
     let fetching = async move {
         for index in &table.index {
-            for chunk in read_one(fetch, *index).await? {
-                if send.send(fetch.get(chunk).await?).await.is_err() {
+            let chunks = stream::iter(read_one(fetch, *index).await?);
+            let mut fetched = chunks.map(|chunk| fetch.get(chunk)).buffered(FETCHED_AT_ONCE);
+            while let Some(chunk) = fetched.try_next().await? {
+                if send.send(chunk).await.is_err() {
                     return Ok(());
                 }
             }
