@@ -162,7 +162,7 @@ fn kept_by(table: &FollowedTable) -> Option<String> {
 }
 
 /// A collation that only the application brings, by which an index of the table is sorted.
-fn unknown_collation(table: &Table) -> Option<&str> {
+pub(crate) fn unknown_collation(table: &Table) -> Option<&str> {
     let of_columns = table.columns.iter().map(|column| column.collation.as_str());
     let terms = table.indexes.iter().flat_map(|index| &index.terms);
     let mut collations = of_columns.chain(terms.map(|term| term.collation.as_str()));

@@ -136,8 +136,13 @@ impl Backups {
         self.set.get(&request.database)?;
         let (name, id) = (&request.database, &request.backup_id);
         self.repository.open().await?;
-        let deleted = self.repository.delete(name, id, &CancellationToken::new()).await?;
-        let swept = swept(deleted.swept);
+        let (name, id) = (name.clone(), id.clone());
+        let deleted = self
+            .to_its_end(|repository| async move {
+                repository.delete(&name, &id, &CancellationToken::new()).await
+            })
+            .await?;
+        let swept = told(deleted.swept);
         tracing::info!(
             database = request.database,
             backup_id = request.backup_id,
@@ -186,7 +191,10 @@ impl Backups {
                     forgotten => forgotten?,
                 }
             }
-            let swept = swept(self.repository.sweep(&CancellationToken::new()).await);
+            let swept = self.to_its_end(|repository| async move {
+                repository.sweep(&CancellationToken::new()).await
+            });
+            let swept = told(swept.await);
             response.deleted = true;
             response.swept = swept.is_some();
             response.chunks_deleted = swept.unwrap_or_default();
@@ -195,14 +203,30 @@ impl Backups {
         }
         Ok(response)
     }
+
+    /// Works in a task of its own: a caller who hangs up must not leave a mark in the store, for
+    /// which others wait.
+    async fn to_its_end<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Arc<Repository>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let working = tokio::spawn(work(Arc::clone(&self.repository)));
+        working.await.unwrap_or_else(|panic| {
+            let message = "the store's keeper stopped on a defect";
+            Err(Error::new(Reason::Internal, message).caused_by(panic))
+        })
+    }
 }
 
 /// Chunks that went; none where they are left for the next time.
-fn swept(swept: Result<Swept>) -> Option<u64> {
+fn told(swept: Result<Swept>) -> Option<u64> {
     match swept {
-        Ok(swept) => {
-            tracing::info!(chunks = swept.chunks, bytes = swept.bytes, "the store was swept");
-            Some(swept.chunks)
+        Ok(Swept { chunks, bytes, .. }) => {
+            tracing::info!(chunks, bytes, "the store was swept");
+            Some(chunks)
         }
         Err(error) => {
             tracing::warn!(%error, "chunks that no backup needs are left for the next time");

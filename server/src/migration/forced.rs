@@ -17,7 +17,7 @@ use crate::{
         Database,
         control::{ControlStore, DatabaseRecord},
         postgres::failed,
-        target::Target,
+        target::{Target, leave_all_behind},
     },
     dialect::finding::{self, Place, finding},
     error::{Error, Reason, Result},
@@ -152,13 +152,17 @@ pub(super) async fn fence(database: &Database, store: &ControlStore) -> Result<(
         tracing::warn!(database = name, "PostgreSQL, which was given up, is back and was fenced");
     }
     let waiting = target.waiting(name).await?;
+    let left = match target.left_behind(name).await? {
+        0 => String::new(),
+        rows => format!("; {rows} rows that SQLite cannot hold are in switchback.kept_aside"),
+    };
     database.standing.set_given_up(Some(finding(
         Severity::Warning,
         finding::GIVEN_UP_IS_BACK,
         Place::database(),
         format!(
             "PostgreSQL is back after SQLite went on without it: it takes no writes, and {waiting} \
-             changes in its tables are not in SQLite"
+             changes in its tables are not in SQLite{left}"
         ),
         "switchback.change_log names their keys; bring them over by hand, then `switchback abort` \
          removes its tables",
@@ -174,6 +178,8 @@ async fn close(target: &Target, recorded: &Recorded, limit: Limit) -> Result<()>
     target.prepare_return(&transaction, whose, limit.left()).await?;
     target.close(&transaction, recorded.plan()).await?;
     let name = &recorded.plan().database;
+    // SQLite went on without them, and what undoes the migration would take them away.
+    leave_all_behind(transaction.client(), name).await?;
     target.set_phase_in(transaction.client(), (name, &recorded.migration), GIVEN_UP).await?;
     transaction.commit().await.map_err(failed)
 }

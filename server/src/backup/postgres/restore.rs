@@ -84,8 +84,16 @@ pub(crate) async fn restore(job: &Restore<'_, impl Fetch>, name: &str) -> Result
 /// Restores into a database that is there and empty: the configured one.
 ///
 /// One that is not empty is [`Reason::RestoreRefused`]. After an error it is empty again.
-pub(crate) async fn restore_into_empty(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
+///
+/// `begun`: an earlier run of the operation found it empty and has begun to fill it.
+pub(crate) async fn restore_into_empty(
+    job: &Restore<'_, impl Fetch>,
+    begun: bool,
+) -> Result<Restored> {
     let selection = select(job)?;
+    if begun {
+        empty::empty(job.postgres).await?;
+    }
     empty::refuse_filled(job.postgres).await?;
     let result = unless_cancelled(job, fill::fill(job, &selection, job.postgres)).await;
     let missing = match result {
@@ -94,6 +102,11 @@ pub(crate) async fn restore_into_empty(job: &Restore<'_, impl Fetch>) -> Result<
     };
     let database = catalog::facts(&*job.postgres.get().await?).await?.name;
     Ok(restored(&selection, database, missing))
+}
+
+/// Refuses a configured database that is not empty.
+pub(crate) async fn refuse_filled(postgres: &Postgres) -> Result<()> {
+    empty::refuse_filled(postgres).await
 }
 
 /// Restores in place of the configured database, which is kept under another name.

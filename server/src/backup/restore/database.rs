@@ -1,6 +1,6 @@
 //! A PostgreSQL database of its own, or in place of the configured one.
 
-use switchback_proto::v1::{Finding, RestoreReport};
+use switchback_proto::v1::{Engine, Finding, Phase, RestoreReport};
 
 use super::{Restoration, into_sqlite::chosen};
 use crate::{
@@ -11,12 +11,15 @@ use crate::{
         postgres::{
             Progress,
             programs::Programs,
-            restore::{Restore, Restored, replace, restore, restore_into_empty},
+            restore::{Restore, Restored, refuse_filled, replace, restore, restore_into_empty},
         },
         repository::Repository,
     },
     error::{Reason, Result},
 };
+
+/// What the journal says once an empty database is being filled.
+const FILLING: &str = "filling";
 
 impl Restoration<'_> {
     /// A database NAME beside the configured one.
@@ -49,24 +52,42 @@ impl Restoration<'_> {
         let tell = |progress: Progress<'_>| self.tell_of(progress);
         let job = self.job(content, (&programs, None), &tell);
         if !self.request.overwrite {
-            // A new server, or one that was set up again: there is nothing to be lost.
-            let restored = restore_into_empty(&job).await.map_err(|error| {
+            return self.fill_database(&job).await;
+        }
+        let safety = match self.run.journal.as_str() {
+            "" => {
+                let creation = Creation {
+                    database: self.database,
+                    engine: Engine::Postgres,
+                    id: new_id(),
+                    log: &self.run.log,
+                    halt: self.halt,
+                };
+                let safety = Box::pin(self.backups.create(creation)).await?.backup_id;
+                let store = &self.backups.store;
+                store.checkpoint(&self.run.id, Phase::Idle, &safety).await?;
+                safety
+            }
+            // An earlier run may have replaced it: another one would be of what was restored.
+            known => known.to_owned(),
+        };
+        let restored = replace(&job).await?;
+        Ok(report(restored, safety))
+    }
+
+    /// A new server, or one that was set up again: there is nothing to be lost.
+    async fn fill_database(&self, job: &Restore<'_, Repository>) -> Result<RestoreReport> {
+        let begun = self.run.journal == FILLING;
+        if !begun {
+            refuse_filled(&self.database.postgres).await.map_err(|error| {
                 let hint = "restore to a new database with `--as NAME`, or replace this one with \
                             --overwrite: it is backed up first and kept under another name";
                 if error.reason() == Reason::RestoreRefused { error.hint(hint) } else { error }
-            });
-            return Ok(report(restored?, String::new()));
+            })?;
+            self.backups.store.checkpoint(&self.run.id, Phase::Idle, FILLING).await?;
         }
-        let safety = self.backups.create(Creation {
-            database: self.database,
-            engine: switchback_proto::v1::Engine::Postgres,
-            id: new_id(),
-            log: &self.run.log,
-            halt: self.halt,
-        });
-        let safety = Box::pin(safety).await?.backup_id;
-        let restored = replace(&job).await?;
-        Ok(report(restored, safety))
+        let restored = restore_into_empty(job, begun).await?;
+        Ok(report(restored, String::new()))
     }
 
     fn job<'a>(

@@ -24,6 +24,9 @@ pub(super) enum Form {
 
 /// The form of a type as `format_type` writes it; none where its binary form is not known here.
 pub(super) fn form(pg_type: &str) -> Option<Form> {
+    if pg_type.ends_with("[]") {
+        return None;
+    }
     let (base, _) = pg_type.split_once('(').unwrap_or((pg_type, ""));
     let zoned = pg_type.ends_with("with time zone");
     Some(match base.trim() {
@@ -184,7 +187,14 @@ mod tests {
         ] {
             assert_eq!(form(name).map(Form::declared), Some(declared), "{name}");
         }
-        for unknown in ["integer[]", "int4range", "mood", "interval", "time with time zone"] {
+        for unknown in [
+            "integer[]",
+            "character varying(20)[]",
+            "int4range",
+            "mood",
+            "interval",
+            "time with time zone",
+        ] {
             assert_eq!(form(unknown), None, "{unknown}");
         }
     }

@@ -7,16 +7,17 @@ use std::{
 };
 
 use rusqlite::Connection;
-use switchback_proto::v1::{Engine, RestoreReport};
+use serde::{Deserialize, Serialize};
+use switchback_proto::v1::{Engine, Finding, Phase, RestoreReport};
 
 use super::{
-    Restoration, beside,
-    new_file::{remove, unusable},
+    Restoration, beside, digits,
+    new_file::{PUBLISHED, remove, unusable},
     note, unfinished,
 };
 use crate::{
     backup::{create::Creation, new_id, sqlite},
-    capture::lock,
+    capture::{self, lock, mark, seal},
     db::source::SourceFile,
     dialect::finding::MOVED_ASIDE,
     error::{Error, Reason, Result},
@@ -24,13 +25,36 @@ use crate::{
     task::blocking,
 };
 
+/// What the journal holds once everything is ready to be replaced.
+#[derive(Clone, Serialize, Deserialize)]
+struct Replacing {
+    /// Backup of what is replaced.
+    safety: String,
+    /// The number of its schema that the file has afterwards, and had not before.
+    cookie: u32,
+}
+
 impl Restoration<'_> {
     /// Writes the backup into the configured file, in one transaction of SQLite: whoever has the
     /// file open goes on with what was restored, and nobody writes into a file without a name.
     pub(super) async fn replace_file(&self) -> Result<RestoreReport> {
+        let path = self.database.source.path();
+        let journal = self.run.journal.as_str();
+        let report = RestoreReport {
+            path: path.display().to_string(),
+            bytes: self.manifest.bytes,
+            validated: true,
+            ..RestoreReport::default()
+        };
+        if journal == PUBLISHED && path.exists() {
+            return Ok(report);
+        }
+        if let Ok(replacing) = serde_json::from_str::<Replacing>(journal)
+            && self.is_replaced(&replacing).await?
+        {
+            return Ok(RestoreReport { safety_backup_id: replacing.safety, ..report });
+        }
         self.refuse_migration().await?;
-        let source = &self.database.source;
-        let path = source.path();
         let there = path.symlink_metadata().is_ok();
         if there && !self.request.overwrite {
             let message = format!("{} is there already", path.display());
@@ -43,40 +67,84 @@ impl Restoration<'_> {
         let made = beside(path, &unfinished(&file_name, self.run));
         let done = async {
             let mut findings = self.write_pages(&made).await?;
-            let mut safety = String::new();
-            let file = source.clone();
-            let held = if there { Some(blocking(move || hold(&file)).await) } else { None };
-            match held {
-                Some(Ok(connection)) => {
-                    safety = self.back_up_first().await?;
-                    failpoint::hit("replace.before");
-                    let (file, from) = (source.clone(), made.clone());
-                    blocking(move || overwrite(&connection, &file, &from)).await?;
-                    failpoint::hit("replace.after");
-                }
-                Some(Err(error)) if is_beyond_reading(&error) => {
-                    let aside = move_aside(path, &self.request.backup_id)?;
-                    let message =
-                        format!("the file could not be read and was moved to {}", aside.display());
-                    findings.push(note(MOVED_ASIDE, message, "remove it once nobody needs it"));
-                    sqlite::publish(&made, path)?;
-                }
-                Some(Err(error)) => return Err(error),
-                None => sqlite::publish(&made, path)?,
-            }
+            let (more, safety) = self.put_in_place(&made, there).await?;
+            findings.extend(more);
             Ok::<_, Error>((findings, safety))
         };
         let done = done.await;
         remove(&made);
         let (findings, safety_backup_id) = done?;
-        Ok(RestoreReport {
-            path: path.display().to_string(),
-            bytes: self.manifest.bytes,
-            validated: true,
-            safety_backup_id,
-            findings,
-            ..RestoreReport::default()
+        Ok(RestoreReport { safety_backup_id, findings, ..report })
+    }
+
+    /// Puts a finished file in the place of the configured one; the backup of that.
+    async fn put_in_place(&self, made: &Path, there: bool) -> Result<(Vec<Finding>, String)> {
+        let source = &self.database.source;
+        if !there {
+            self.publish(made).await?;
+            return Ok((Vec::new(), String::new()));
+        }
+        // Most of it before the lock, under which the second one finds hardly anything to send.
+        let early = match self.back_up_first().await {
+            Err(error) if is_beyond_reading(&error) => None,
+            early => Some(early?),
+        };
+        let file = source.clone();
+        let held = blocking(move || hold(&file)).await;
+        match (held, early) {
+            (Ok(connection), Some(early)) => {
+                let safety = self.back_up_first().await?;
+                // What it holds is in the second one, or was changed before the lock.
+                let name = &self.database.config.name;
+                if let Err(error) = self.backups.repository.forget(name, &early).await {
+                    tracing::warn!(%error, backup_id = early, "a backup is left");
+                }
+                self.overwrite(connection, made, &safety).await?;
+                Ok((Vec::new(), safety))
+            }
+            (Err(error), _) if !is_beyond_reading(&error) => Err(error),
+            _ => {
+                let aside = move_aside(source.path(), digits(self.run))?;
+                let message =
+                    format!("the file could not be read and was moved to {}", aside.display());
+                self.publish(made).await?;
+                let hint = "remove it once nobody needs it";
+                Ok((vec![note(MOVED_ASIDE, message, hint)], String::new()))
+            }
+        }
+    }
+
+    async fn overwrite(&self, connection: Connection, made: &Path, safety: &str) -> Result<()> {
+        let replacing = Replacing { safety: safety.to_owned(), cookie: new_cookie() };
+        let journal = serde_json::to_string(&replacing).map_err(|error| {
+            Error::new(Reason::Internal, "the resume record has no JSON form").caused_by(error)
+        })?;
+        self.backups.store.checkpoint(&self.run.id, Phase::Idle, &journal).await?;
+        failpoint::hit("replace.before");
+        let (file, from) = (self.database.source.clone(), made.to_owned());
+        blocking(move || overwrite(&connection, &file, (&from, replacing.cookie))).await?;
+        failpoint::hit("replace.after");
+        Ok(())
+    }
+
+    async fn publish(&self, made: &Path) -> Result<()> {
+        self.backups.store.checkpoint(&self.run.id, Phase::Idle, PUBLISHED).await?;
+        sqlite::publish(made, self.database.source.path())
+    }
+
+    /// Whether an earlier run of the operation has committed: applications have written since.
+    async fn is_replaced(&self, replacing: &Replacing) -> Result<bool> {
+        let (source, cookie) = (self.database.source.clone(), i64::from(replacing.cookie));
+        blocking(move || {
+            let connection = source.open()?;
+            let sql = "PRAGMA main.schema_version";
+            let version: i64 = connection
+                .query_row(sql, [], |row| row.get(0))
+                .map_err(|error| source.explain(error))?;
+            // Applications may have changed their schema meanwhile.
+            Ok((cookie..cookie + SCHEMA_CHANGES).contains(&version))
         })
+        .await
     }
 
     async fn back_up_first(&self) -> Result<String> {
@@ -91,19 +159,28 @@ impl Restoration<'_> {
     }
 }
 
+/// Room for changes of the schema between a kill and the next start.
+const SCHEMA_CHANGES: i64 = 100_000;
+
+/// A number that no schema has by counting, with room above it.
+fn new_cookie() -> u32 {
+    let [.., a, b, c, d] = uuid::Uuid::now_v7().into_bytes();
+    0x4000_0000 | (u32::from_be_bytes([a, b, c, d]) & 0x3ff0_0000) | 1
+}
+
 fn is_beyond_reading(error: &Error) -> bool {
     matches!(error.reason(), Reason::SourceNotADatabase | Reason::SourceCorrupt)
 }
 
 /// Gives what is no database any more another name, with what SQLite has left beside it.
-fn move_aside(path: &Path, backup: &str) -> Result<PathBuf> {
+fn move_aside(path: &Path, operation: &str) -> Result<PathBuf> {
     let with = |path: &Path, suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         PathBuf::from(name)
     };
-    let aside = with(path, &format!(".before-{backup}"));
-    for suffix in ["-wal", "-shm", "-journal", ""] {
+    let aside = with(path, &format!(".before-{operation}"));
+    for suffix in ["", "-wal", "-shm", "-journal"] {
         let from = with(path, suffix);
         if from.symlink_metadata().is_ok() {
             std::fs::rename(&from, with(&aside, suffix))
@@ -119,15 +196,49 @@ const WAIT: Duration = Duration::from_secs(10);
 /// Takes the write lock: what is written from here on waits, so that all that is replaced is in the
 /// backup that is made first.
 fn hold(file: &SourceFile) -> Result<Connection> {
+    let explain = |error| file.explain(error);
     let connection = file.open()?;
+    if seal::is_on(&connection).map_err(explain)? {
+        return Err(fenced(file));
+    }
     lock::begin(&connection, file, WAIT)?;
+    // A migration of whatever server: the record of this one may know nothing of it.
+    if mark::read(&connection).map_err(explain)?.is_some()
+        || capture::log::is_there(&connection).map_err(explain)?
+    {
+        return Err(fenced(file));
+    }
+    // Pages that do not fit into memory go to the file, for which readers are waited for.
+    connection.busy_timeout(WAIT).map_err(explain)?;
+    let vacuum: i64 =
+        connection.query_row("PRAGMA main.auto_vacuum", [], |row| row.get(0)).map_err(explain)?;
+    if vacuum == FULL {
+        // It would vacuum at the commit, by what it knows of the file from before.
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL).map_err(explain)?;
+    }
     Ok(connection)
+}
+
+/// Values of `PRAGMA auto_vacuum`.
+const FULL: i64 = 1;
+const INCREMENTAL: i64 = 2;
+
+fn fenced(file: &SourceFile) -> Error {
+    let message = format!("{} belongs to a migration, or was sealed by one", file.path().display());
+    Error::new(Reason::RestoreRefused, message).hint(
+        "restore to a new file with `--as NAME`: while PostgreSQL is the active engine this one \
+         must take no writes",
+    )
 }
 
 /// Writes every page of a file that nobody has open into the database that the connection holds,
 /// and commits. Whoever has that one open goes on with what was restored.
 #[expect(clippy::disallowed_methods, reason = "nobody has the file open that is read")]
-fn overwrite(connection: &Connection, file: &SourceFile, from: &Path) -> Result<()> {
+fn overwrite(
+    connection: &Connection,
+    file: &SourceFile,
+    (from, cookie): (&Path, u32),
+) -> Result<()> {
     let explain = |error| file.explain(error);
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let size = number("PRAGMA main.page_size").map_err(explain)?;
@@ -141,10 +252,14 @@ fn overwrite(connection: &Connection, file: &SourceFile, from: &Path) -> Result<
     }
     let mut first = page.clone();
     adopt_header(connection, &mut first).map_err(explain)?;
+    // Another schema: no connection goes on with the one from before.
+    first[40..44].copy_from_slice(&cookie.to_be_bytes());
     let mut write = connection
         .prepare("INSERT INTO sqlite_dbpage (pgno, data, schema) VALUES (?1, ?2, 'main')")
         .map_err(explain)?;
     let count = bytes.cast_signed() / size;
+    let pages_now = u32::try_from(count).unwrap_or_default();
+    first[28..32].copy_from_slice(&pages_now.to_be_bytes());
     for number in 2..=count {
         pages.read_exact(&mut page).map_err(unreadable)?;
         // SQLite locks by the bytes of this one, and never writes it.
@@ -172,18 +287,14 @@ fn page_size(header: &[u8]) -> i64 {
     }
 }
 
-/// Keeps what the first page says of the file itself: its journal mode, and the number of its
-/// schema, which must be another one, so that no connection goes on with the schema of before
-/// (SQLite manual, "Database File Format", section 1.3).
+/// Keeps what the first page says of the file itself: its journal mode, and the counters by which
+/// others see that it has changed (SQLite manual, "Database File Format", section 1.3).
 fn adopt_header(connection: &Connection, page: &mut [u8]) -> rusqlite::Result<()> {
     let sql = "SELECT data FROM sqlite_dbpage('main') WHERE pgno = 1";
     let present: Vec<u8> = connection.query_row(sql, [], |row| row.get(0))?;
-    page[18..20].copy_from_slice(&present[18..20]);
-    page[24..28].copy_from_slice(&present[24..28]);
-    page[92..100].copy_from_slice(&present[92..100]);
-    let cookie = |page: &[u8]| u32::from_be_bytes([page[40], page[41], page[42], page[43]]);
-    let next = cookie(&present).max(cookie(page)).wrapping_add(1);
-    page[40..44].copy_from_slice(&next.to_be_bytes());
+    for own in [18..20, 24..28, 92..100] {
+        page[own.clone()].copy_from_slice(&present[own]);
+    }
     Ok(())
 }
 

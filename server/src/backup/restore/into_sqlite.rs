@@ -1,15 +1,15 @@
 //! Rows of PostgreSQL in a SQLite file.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rusqlite::Connection;
-use switchback_proto::v1::{Finding, RestoreReport, Severity};
+use switchback_proto::v1::{Finding, Phase, RestoreReport, Severity};
 
 use super::{
     Restoration, beside,
     decode::{Form, form},
-    new_file::{remove, unusable},
+    new_file::{PUBLISHED, remove, unusable},
     rows::Rows,
     unfinished,
 };
@@ -21,10 +21,11 @@ use crate::{
         sqlite,
     },
     copy::reader::Bound,
-    db::source::SourceFile,
+    db::source::{self, SourceFile},
     dialect::{
         finding::{self, NOT_RESTORED, Place},
         sqlite::quote,
+        value::Value,
     },
     error::{Error, Reason, Result},
     task::{blocking, cancelled},
@@ -39,33 +40,38 @@ impl Restoration<'_> {
     pub(super) async fn rows_into_sqlite(&self) -> Result<RestoreReport> {
         let content = self.manifest.postgres.as_ref().ok_or_else(super::no_content)?;
         let tables = chosen(content, &self.request.table)?;
+        refuse_alike(&tables)?;
         let forms = tables.iter().map(|table| forms(table)).collect::<Result<Vec<_>>>()?;
         let directory = &self.backups.restores;
         fs::create_dir_all(directory).map_err(|error| unusable(directory, &error))?;
         let path = directory.join(format!("{}.db", self.request.restore_as));
-        sqlite::refuse_present(&path)?;
         let made = beside(&path, &unfinished(&self.request.restore_as, self.run));
+        let report = RestoreReport {
+            path: path.display().to_string(),
+            rows: tables.iter().map(|table| table.rows).sum(),
+            bytes: tables.iter().map(|table| table.bytes).sum(),
+            validated: true,
+            findings: vec![rows_only()],
+            ..RestoreReport::default()
+        };
         remove(&made);
+        if self.run.journal == PUBLISHED && path.exists() {
+            return Ok(report);
+        }
+        sqlite::refuse_present(&path)?;
         let done = async {
-            let mut rows = 0;
             for (table, forms) in tables.iter().zip(&forms) {
-                rows += self.load(&made, table, forms).await?;
+                self.load(&made, table, forms).await?;
             }
-            sqlite::publish(&made, &path)?;
-            Ok::<_, Error>(rows)
+            let stored = self.backups.store.checkpoint(&self.run.id, Phase::Idle, PUBLISHED);
+            stored.await?;
+            sqlite::publish(&made, &path)
         };
         let done = done.await;
         if done.is_err() {
             remove(&made);
         }
-        Ok(RestoreReport {
-            path: path.display().to_string(),
-            rows: done?,
-            bytes: tables.iter().map(|table| table.bytes).sum(),
-            validated: true,
-            findings: vec![rows_only()],
-            ..RestoreReport::default()
-        })
+        done.map(|()| report)
     }
 
     async fn load(&self, path: &Path, table: &StoredTable, forms: &[Form]) -> Result<u64> {
@@ -117,6 +123,8 @@ struct Loader {
     forms: Vec<Form>,
     insert: String,
     count: u64,
+    /// Sum of the hashes of the rows that went in.
+    sum: Sum,
 }
 
 impl Loader {
@@ -142,7 +150,7 @@ impl Loader {
         let insert = format!("INSERT INTO {name} VALUES ({})", marks.join(", "));
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = off; PRAGMA synchronous = off; BEGIN; \
+                "PRAGMA journal_mode = off; PRAGMA synchronous = full; BEGIN; \
                  CREATE TABLE {name} ({})",
                 parts.join(", ")
             ))
@@ -152,6 +160,7 @@ impl Loader {
             table: table.clone(),
             forms: forms.to_vec(),
             count: 0,
+            sum: Sum::default(),
             insert,
             connection,
             file,
@@ -159,7 +168,7 @@ impl Loader {
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
-        let Self { file, connection, rows, table, forms, insert, count } = self;
+        let Self { file, connection, rows, table, forms, insert, count, sum } = self;
         let explain = |error| file.explain(error);
         let mut statement = connection.prepare_cached(insert).map_err(explain)?;
         rows.take(chunk, |fields| {
@@ -170,11 +179,14 @@ impl Loader {
                 )
                 .at(&table.name));
             }
+            let mut hash = blake3::Hasher::new();
             for (number, (field, form)) in fields.iter().zip(forms.iter()).enumerate() {
                 let value = form.decode(field.as_deref()).ok_or_else(|| refused(table, number))?;
+                add(&mut hash, value.as_value());
                 statement.raw_bind_parameter(number + 1, Bound(&value)).map_err(explain)?;
             }
             statement.raw_execute().map_err(explain)?;
+            sum.add(&hash);
             *count += 1;
             Ok(())
         })
@@ -183,16 +195,54 @@ impl Loader {
     fn end(self) -> Result<u64> {
         self.rows.end()?;
         let explain = |error| self.file.explain(error);
-        self.connection.execute_batch("COMMIT; PRAGMA synchronous = full").map_err(explain)?;
-        let sql = format!("SELECT count(*) FROM {}", quote(&name_of(&self.table)));
-        let stored: i64 = self.connection.query_row(&sql, [], |row| row.get(0)).map_err(explain)?;
-        let stored = stored.unsigned_abs();
-        if stored == self.table.rows && stored == self.count {
+        self.connection.execute_batch("COMMIT").map_err(explain)?;
+        // What SQLite has made of it.
+        let sql = format!("SELECT * FROM {}", quote(&name_of(&self.table)));
+        let mut statement = self.connection.prepare(&sql).map_err(explain)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).map_err(explain)?;
+        let (mut stored, mut sum) = (0, Sum::default());
+        while let Some(row) = rows.next().map_err(explain)? {
+            let mut hash = blake3::Hasher::new();
+            for column in 0..columns {
+                add(&mut hash, source::value(row, column).map_err(explain)?);
+            }
+            sum.add(&hash);
+            stored += 1;
+        }
+        if stored == self.table.rows && stored == self.count && sum == self.sum {
             return Ok(stored);
         }
-        let message = format!("{} has {stored} rows of {}", self.table.name, self.table.rows);
+        let message = format!(
+            "{} has {stored} rows of {}, or not the same ones",
+            self.table.name, self.table.rows
+        );
         Err(Error::new(Reason::RestoreFailed, message).hint("the backup may be damaged: verify it"))
     }
+}
+
+/// What a table holds, in whatever order: hashes of its rows, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sum(u128);
+
+impl Sum {
+    fn add(&mut self, row: &blake3::Hasher) {
+        let hash = row.finalize();
+        let [a, ..] = hash.as_bytes().as_chunks::<16>().0 else { return };
+        self.0 = self.0.wrapping_add(u128::from_le_bytes(*a));
+    }
+}
+
+/// A value with its class, so that no two rows look alike.
+fn add(hash: &mut blake3::Hasher, value: Value<'_>) {
+    let (class, bytes): (u8, &[u8]) = match &value {
+        Value::Null => (0, &[]),
+        Value::Integer(number) => (1, &number.to_le_bytes()),
+        Value::Real(number) => (2, &number.to_bits().to_le_bytes()),
+        Value::Text(bytes) => (3, bytes),
+        Value::Blob(bytes) => (4, bytes),
+    };
+    hash.update(&[class]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
 }
 
 /// SQLite has no schemas.
@@ -215,6 +265,7 @@ pub(super) fn chosen<'a>(
     };
     let found: Vec<_> = content.tables.iter().filter(is_asked).collect();
     match (found.len(), asked) {
+        (0, "") => Err(Error::new(Reason::RestoreRefused, "the backup has no tables")),
         (1, _) | (_, "") => Ok(found),
         (0, _) => {
             Err(Error::new(Reason::UnknownTable, format!("the backup has no table {asked:?}"))
@@ -223,6 +274,25 @@ pub(super) fn chosen<'a>(
         _ => {
             Err(Error::new(Reason::UnknownTable, format!("several schemas have a table {asked:?}"))
                 .hint("say which: `schema.table`"))
+        }
+    }
+}
+
+/// SQLite takes names for the same that differ in the case of ASCII letters.
+fn refuse_alike(tables: &[&StoredTable]) -> Result<()> {
+    let mut known = HashSet::new();
+    let mut names = tables.iter().flat_map(|table| {
+        let table_name = name_of(table).to_ascii_lowercase();
+        let columns = table.columns.iter().map(|column| column.name.to_ascii_lowercase());
+        let columns: Vec<_> = columns.map(|column| (table_name.clone(), column)).collect();
+        std::iter::once((table_name, String::new())).chain(columns)
+    });
+    match names.find(|name| !known.insert(name.clone())) {
+        None => Ok(()),
+        Some((table, column)) => {
+            let message = format!("SQLite cannot tell two names apart: {table} {column}");
+            Err(Error::new(Reason::RestoreRefused, message.trim_end())
+                .hint("restore the backup into PostgreSQL, or other tables with `--table`"))
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the journal says once the file gets its name.
-const PUBLISHED: &str = "published";
+pub(super) const PUBLISHED: &str = "published";
 
 impl Restoration<'_> {
     /// `NAME.db` in the directory for restored files.
@@ -33,11 +33,12 @@ impl Restoration<'_> {
             validated: true,
             ..RestoreReport::default()
         };
+        let made = beside(&path, &unfinished(&self.request.restore_as, self.run));
         if self.run.journal == PUBLISHED && path.exists() {
+            remove(&made);
             return Ok(report);
         }
         sqlite::refuse_present(&path)?;
-        let made = beside(&path, &unfinished(&self.request.restore_as, self.run));
         let done = async {
             let mut findings = self.write_pages(&made).await?;
             if !self.request.table.is_empty() {
@@ -78,6 +79,7 @@ impl Restoration<'_> {
         let (from, table) = (path.to_owned(), self.request.table.clone());
         blocking(move || {
             let to = from.with_extension("table");
+            remove(&to);
             let findings = one_table::extract(&from, &to, &table);
             let renamed = findings.and_then(|findings| {
                 remove(&from);

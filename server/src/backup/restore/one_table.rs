@@ -7,6 +7,8 @@ use switchback_proto::v1::Finding;
 
 use super::note;
 use crate::{
+    apply::reverse::unknown_collation,
+    census,
     db::source::{SourceFile, stand_in_for_collations},
     dialect::{finding::TRIGGERS_LEFT_OUT, sqlite::quote},
     error::{Error, Reason, Result},
@@ -27,6 +29,13 @@ pub(super) fn extract(from: &Path, to: &Path, table: &str) -> Result<Vec<Finding
     let name: Option<String> =
         source.query_row(found, [table], |row| row.get(0)).optional().map_err(explain)?;
     let name = name.ok_or_else(|| unknown(table))?;
+    let schema = census::schema::read(&source, &file)?;
+    let read = schema.tables.iter().find(|table| table.name == name);
+    if let Some(collation) = read.and_then(unknown_collation) {
+        let message = format!("{name} is sorted by {collation}, a collation of the application");
+        return Err(Error::new(Reason::RestoreRefused, message)
+            .hint("restore the whole backup, whose pages are copied as they are"));
+    }
     drop(source);
     let copy = || {
         let target = Connection::open(to)?;
@@ -70,8 +79,9 @@ fn copy_table(target: &Connection, name: &str) -> rusqlite::Result<()> {
     let rowid = rowid.filter(|_| !without_rowid);
     let listed: Vec<&str> = rowid.into_iter().chain(quoted.iter().map(String::as_str)).collect();
     let (listed, name) = (listed.join(", "), quote(name));
+    // Whatever the constraints of the table say, nothing is skipped or replaced.
     target.execute_batch(&format!(
-        "INSERT INTO main.{name} ({listed}) SELECT {listed} FROM source.{name}"
+        "INSERT OR ABORT INTO main.{name} ({listed}) SELECT {listed} FROM source.{name}"
     ))?;
     for statement in &indexes {
         target.execute_batch(statement)?;
@@ -85,9 +95,10 @@ fn left_out(target: &Connection, name: &str) -> rusqlite::Result<Vec<Finding>> {
     let sequence =
         "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
     if target.query_row(sequence, [], |row| row.get::<_, bool>(0))? {
+        target.execute("DELETE FROM main.sqlite_sequence WHERE name = ?1", [name])?;
         target.execute(
-            "UPDATE main.sqlite_sequence SET seq = (SELECT seq FROM source.sqlite_sequence WHERE \
-             name = ?1) WHERE name = ?1",
+            "INSERT INTO main.sqlite_sequence SELECT name, seq FROM source.sqlite_sequence WHERE \
+             name = ?1",
             [name],
         )?;
     }

@@ -110,12 +110,14 @@ async fn first_reading(
     sink: &impl Sink,
     (progress, cancel): (Progress<'_>, &CancellationToken),
 ) -> Result<(Vec<ChunkRef>, Option<Seen>)> {
-    let (send, mut receive) = mpsc::channel(WAITING);
+    let (send, receive) = mpsc::channel(WAITING);
     let reading = {
         let (source, cancel) = (source.clone(), cancel.clone());
         blocking(move || slices(&source, &send, &cancel))
     };
-    let storing = async {
+    // It takes the channel's end with it: a reader that is ahead must not wait for a failed sink.
+    let storing = async move {
+        let mut receive = receive;
         let pieces = stream::poll_fn(|context| receive.poll_recv(context));
         let stored = pieces.map(|Piece { number, content, of }| async move {
             let chunk = sink.put(content).await?;

@@ -52,16 +52,18 @@ pub(super) async fn refuse_filled(postgres: &Postgres) -> Result<()> {
 /// Empties a database that was empty before the error; the error, which says so where that was
 /// not possible.
 pub(super) async fn clear(postgres: &Postgres, error: Error) -> Error {
-    let cleared = async {
-        let client = postgres.get().await?;
-        // What pg_restore had begun goes on without it, and holds locks.
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND application_name = $1";
-        client.execute(end, &[&postgres.program_name()]).await.map_err(failed)?;
-        client.batch_execute(CLEAR).await.map_err(failed)
-    };
-    let Err(clearing) = cleared.await else { return error };
+    let Err(clearing) = empty(postgres).await else { return error };
     tracing::warn!(error = %clearing, "database was not emptied");
     let hint = format!("{}; the database is not empty any more", error.hint_text());
     error.hint(hint.trim_start_matches("; "))
+}
+
+/// Empties a database.
+pub(super) async fn empty(postgres: &Postgres) -> Result<()> {
+    let client = postgres.get().await?;
+    // What pg_restore had begun goes on without it, and holds locks.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND application_name = $1";
+    client.execute(end, &[&postgres.program_name()]).await.map_err(failed)?;
+    client.batch_execute(CLEAR).await.map_err(failed)
 }

@@ -171,7 +171,7 @@ async fn a_name_that_is_taken_and_a_user_without_rights_are_refused() {
     let job = setting.job(&backed_up.content, &store, &source);
     let error = restore::restore(&job, &source.name).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreRefused);
-    let error = restore::restore_into_empty(&job).await.unwrap_err();
+    let error = restore::restore_into_empty(&job, false).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreRefused);
 
     let some = Restore { tables: Some(&[]), ..setting.job(&backed_up.content, &store, &source) };

@@ -61,11 +61,11 @@ async fn an_empty_database_is_filled_and_emptied_again_after_a_failure() {
     let setting = Setting::new();
     let digest = std::mem::replace(&mut backed_up.content.tables[0].digest, "0".repeat(64));
     let job = setting.job(&backed_up.content, &store, &empty);
-    let error = restore::restore_into_empty(&job).await.unwrap_err();
+    let error = restore::restore_into_empty(&job, false).await.unwrap_err();
     assert_eq!(error.reason(), Reason::RestoreFailed);
     backed_up.content.tables[0].digest = digest;
     let job = setting.job(&backed_up.content, &store, &empty);
-    let restored = restore::restore_into_empty(&job).await.unwrap();
+    let restored = restore::restore_into_empty(&job, false).await.unwrap();
     assert_eq!((restored.database.as_str(), restored.missing), (empty.name.as_str(), vec![]));
     assert_eq!((restored.tables, restored.rows), (1, 2));
     assert_eq!(differences(&source.schema(), &empty.schema()), [""; 0]);
@@ -115,7 +115,7 @@ async fn a_cancelled_restore_leaves_nothing() {
         };
         let job =
             Restore { progress: &progress, ..setting.job(&backed_up.content, &store, &empty) };
-        let error = restore::restore_into_empty(&job).await.unwrap_err();
+        let error = restore::restore_into_empty(&job, false).await.unwrap_err();
         assert_eq!(error.reason(), Reason::Cancelled);
         let objects = "SELECT count(*) FROM pg_class c JOIN pg_namespace n \
             ON n.oid = c.relnamespace WHERE n.nspname IN ('public', 'other')";
@@ -134,5 +134,5 @@ async fn a_cancelled_restore_leaves_nothing() {
     }
     let setting = Setting::new();
     let job = setting.job(&backed_up.content, &store, &empty);
-    assert!(restore::restore_into_empty(&job).await.is_ok(), "it is empty");
+    assert!(restore::restore_into_empty(&job, false).await.is_ok(), "it is empty");
 }
