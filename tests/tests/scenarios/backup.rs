@@ -194,6 +194,8 @@ async fn a_damaged_file_is_moved_aside() {
 async fn one_table_is_restored_by_itself() {
     let rig = Rig::of_sql(
         "CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT COLLATE NOCASE UNIQUE);
+         CREATE TABLE emptied (id INTEGER PRIMARY KEY AUTOINCREMENT, a);
+         INSERT INTO emptied VALUES (5, 1); DELETE FROM emptied;
          CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id REFERENCES users);
          CREATE INDEX by_name ON users (name DESC) WHERE name IS NOT NULL;
          CREATE TRIGGER t AFTER INSERT ON users BEGIN DELETE FROM orders; END;
@@ -215,6 +217,13 @@ async fn one_table_is_restored_by_itself() {
         .expect("rows");
     assert_eq!(ids, [7, 10], "AUTOINCREMENT gives no id again");
     assert!(schema(&file).iter().any(|object| object.contains("by_name")));
+    // Nothing is in the table, and its ids are remembered all the same.
+    let run = rig.cli(&["restore", &first, "--table", "emptied", "--as", "emptied"]).await;
+    run.expect(0);
+    let emptied =
+        Connection::open(run.report()["path"].as_str().expect("a path")).expect("it opens");
+    emptied.execute_batch("INSERT INTO emptied DEFAULT VALUES").expect("a row");
+    assert_eq!(emptied.last_insert_rowid(), 6);
     let run = rig.cli(&["restore", &first, "--table", "nothing", "--as", "n"]).await;
     run.refused(2, "UNKNOWN_TABLE");
     rig.finish().await;
@@ -286,4 +295,46 @@ async fn what_a_migration_put_into_the_file_is_not_restored() {
     rig.cli(&["restore", &id(&report), "--overwrite"]).await.refused(5, "RESTORE_REFUSED");
     rig.cli(&["abort"]).await.expect(0);
     rig.finish().await;
+}
+
+/// PostgreSQL is the active engine: the file must go on refusing writes.
+#[tokio::test]
+async fn a_fenced_file_is_not_replaced() {
+    let rig =
+        Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)")
+            .await;
+    let run = rig.cli(&["migrate"]).await;
+    run.expect(0);
+    let before = run.report()["backup_id"].as_str().expect("a backup").to_owned();
+    rig.cli(&["finalize"]).await.expect(0);
+    rig.cli(&["restore", &before, "--overwrite"]).await.refused(5, "RESTORE_REFUSED");
+    assert!(rig.source().execute_batch("INSERT INTO t VALUES (2, 3)").is_err());
+    rig.finish().await;
+}
+
+/// Whatever both files say of vacuuming, and whichever is larger.
+#[tokio::test]
+async fn a_file_that_vacuums_itself_is_replaced() {
+    const ROWS: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a BLOB);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+        INSERT INTO t SELECT i, randomblob(3000) FROM n; DELETE FROM t WHERE id % 7 = 0;";
+    for (stored, present) in [("none", "full"), ("incremental", "full"), ("full", "none")] {
+        let rig = Rig::of_sql(&format!("PRAGMA auto_vacuum = {stored}; {ROWS}")).await;
+        let first = id(&backup(&rig).await);
+        let before = content(&rig.source);
+        for rows in [2, 900] {
+            fs::remove_file(&rig.source).expect("removed");
+            let sql = format!(
+                "PRAGMA auto_vacuum = {present}; CREATE TABLE u (a BLOB);
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+                 INSERT INTO u SELECT randomblob(3000) FROM n; DELETE FROM u WHERE rowid % 2;"
+            );
+            rig.source().execute_batch(&sql).expect("another file");
+            rig.cli(&["restore", &first, "--overwrite"]).await.expect(0);
+            assert_sound(&rig.source);
+            assert_eq!(content(&rig.source), before, "{stored} over {present} with {rows}");
+            rig.source().execute_batch("DELETE FROM t; VACUUM").expect("it can be used");
+        }
+        rig.finish().await;
+    }
 }
