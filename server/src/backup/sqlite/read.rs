@@ -115,8 +115,9 @@ async fn first_reading(
         let (source, cancel) = (source.clone(), cancel.clone());
         blocking(move || slices(&source, &send, &cancel))
     };
-    let storing = async {
-        let pieces = stream::poll_fn(|context| receive.poll_recv(context));
+    // It owns its end of the channel, so that the reader stops where it fails.
+    let storing = async move {
+        let pieces = stream::poll_fn(move |context| receive.poll_recv(context));
         let stored = pieces.map(|Piece { number, content, of }| async move {
             let chunk = sink.put(content).await?;
             Ok::<_, Error>((number, chunk, of))
@@ -133,7 +134,6 @@ async fn first_reading(
         }
         Ok(known)
     };
-    // The reader ends when the channel does, which goes with the failed sink.
     let (seen, known) = tokio::join!(reading, storing);
     Ok((known?, seen?))
 }
