@@ -110,7 +110,12 @@ impl FaultProxy {
 
     /// The next end of a multipart upload meets a fault.
     pub fn fail_next_end(&self, fault: Fault) {
-        self.plan(Planned { fault, only: ("POST", "uploadId="), times: 1 });
+        self.fail_next_of(("POST", "uploadId="), fault, 1);
+    }
+
+    /// The next so many requests with a method and something in their first line meet a fault.
+    pub fn fail_next_of(&self, only: (&'static str, &'static str), fault: Fault, times: u32) {
+        self.plan(Planned { fault, only, times });
     }
 
     /// From now on there are no faults.

@@ -18,7 +18,8 @@ use switchback_tests::{
 use crate::writing::{WRITERS, rig, staying};
 
 /// Some 30 MB: several slices of a reading, so that writers come in between.
-const LARGE: &str = "CREATE TABLE large (id INTEGER PRIMARY KEY, note TEXT, payload BLOB);
+pub(crate) const LARGE: &str =
+    "CREATE TABLE large (id INTEGER PRIMARY KEY, note TEXT, payload BLOB);
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
     INSERT INTO large SELECT i, 'note ' || i, randomblob(400) FROM n;";
 
@@ -55,7 +56,7 @@ pub(crate) fn assert_sound(file: &Path) {
     assert_eq!(check, "ok");
 }
 
-fn number(report: &Value, field: &str) -> u64 {
+pub(crate) fn number(report: &Value, field: &str) -> u64 {
     report[field].as_u64().unwrap_or_else(|| panic!("no {field} in {report}"))
 }
 

@@ -2,6 +2,12 @@
 //! all of them share one cluster; each has its own database, source and server.
 
 mod backup;
+mod backup_across;
+mod backup_catalogue;
+mod backup_damage;
+mod backup_faults;
+mod backup_keys;
+mod backup_postgres;
 mod bad_plan;
 mod bad_source;
 mod bad_target;
@@ -12,6 +18,7 @@ mod corpus;
 mod crash;
 mod cutover;
 mod damage;
+mod databases;
 mod drift;
 mod fence;
 mod finalize;

@@ -110,15 +110,14 @@ async fn first_reading(
     sink: &impl Sink,
     (progress, cancel): (Progress<'_>, &CancellationToken),
 ) -> Result<(Vec<ChunkRef>, Option<Seen>)> {
-    let (send, receive) = mpsc::channel(WAITING);
+    let (send, mut receive) = mpsc::channel(WAITING);
     let reading = {
         let (source, cancel) = (source.clone(), cancel.clone());
         blocking(move || slices(&source, &send, &cancel))
     };
-    // It takes the channel's end with it: a reader that is ahead must not wait for a failed sink.
+    // It owns its end of the channel, so that the reader stops where it fails.
     let storing = async move {
-        let mut receive = receive;
-        let pieces = stream::poll_fn(|context| receive.poll_recv(context));
+        let pieces = stream::poll_fn(move |context| receive.poll_recv(context));
         let stored = pieces.map(|Piece { number, content, of }| async move {
             let chunk = sink.put(content).await?;
             Ok::<_, Error>((number, chunk, of))
@@ -135,7 +134,6 @@ async fn first_reading(
         }
         Ok(known)
     };
-    // The reader ends when the channel does, which goes with the failed sink.
     let (seen, known) = tokio::join!(reading, storing);
     Ok((known?, seen?))
 }

@@ -152,7 +152,15 @@ async fn finish(postgres: &Postgres) -> Result<Vec<Missing>> {
             break;
         }
     }
-    client.batch_execute("ANALYZE").await.map_err(failed)?;
+    // PostgreSQL's own tables belong to the superuser: each would be a warning in the log.
+    let sql = "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ') FROM pg_class c \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' \
+                 AND n.nspname <> 'information_schema'";
+    let tables: Option<String> = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
+    if let Some(tables) = tables {
+        client.batch_execute(&format!("ANALYZE {tables}")).await.map_err(failed)?;
+    }
     let each = waiting.into_iter().map(|(view, why)| {
         let message = format!("a materialized view could not be computed: {why}");
         missing("materialized_view", &view, message)
