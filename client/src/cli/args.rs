@@ -169,8 +169,9 @@ Examples:
     #[command(after_help = "\
 With --as it makes the file NAME.db in the server's directory for restored files, or the PostgreSQL
 database NAME beside the configured one, and touches nothing else. Without it, it restores in place;
-the server refuses to replace what is there unless told --overwrite, and backs that up first.
-`latest` is the newest backup that can be restored.
+the server refuses to replace what is there unless told --overwrite, and backs that up first. While
+the database is in a migration, it refuses that too.
+`latest` is the newest backup whose manifest can be read.
 
 Examples:
   switchback restore latest --as shop_check
