@@ -8,9 +8,12 @@ const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// An id that nobody has, of a backup or a sweep that begins now.
 pub(crate) fn new_id() -> String {
     // The last bytes of this version are random, all of them.
-    let random = Uuid::now_v7().into_bytes();
-    let [.., a, b, c] = random;
-    format!("{}-{a:02x}{b:02x}{c:02x}", Timestamp::now().strftime(TIME))
+    let [.., a, b] = Uuid::now_v7().into_bytes();
+    let random = u16::from_le_bytes([a, b]) & 0xfff;
+    let now = Timestamp::now();
+    // The newest one of a second is the last one too.
+    let millis = now.subsec_millisecond();
+    format!("{}-{millis:03x}{random:03x}", now.strftime(TIME))
 }
 
 /// When the backup with this id began; `None` where that is no id.

@@ -92,6 +92,11 @@ impl Target {
         Self { postgres, holder }
     }
 
+    /// The same server's view of another database.
+    pub(crate) fn with(&self, postgres: Postgres) -> Self {
+        Self { postgres, holder: self.holder.clone() }
+    }
+
     /// Its pool.
     pub fn postgres(&self) -> &Postgres {
         &self.postgres

@@ -6,6 +6,7 @@ mod backup_across;
 mod backup_catalogue;
 mod backup_damage;
 mod backup_faults;
+mod backup_in_place;
 mod backup_keys;
 mod backup_postgres;
 mod bad_plan;

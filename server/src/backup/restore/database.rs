@@ -6,7 +6,7 @@ use super::{Restoration, into_sqlite::chosen};
 use crate::{
     backup::{
         Creation, finding_of,
-        manifest::TableName,
+        manifest::{Missing, TableName},
         name_of, new_id,
         postgres::{
             Progress,
@@ -15,6 +15,7 @@ use crate::{
         },
         repository::Repository,
     },
+    dialect::finding::NOT_RESTORED,
     error::{Reason, Result},
 };
 
@@ -71,8 +72,29 @@ impl Restoration<'_> {
             // An earlier run may have replaced it: another one would be of what was restored.
             known => known.to_owned(),
         };
-        let restored = replace(&job).await?;
+        let mut restored = replace(&job).await?;
+        if let Some(kept) = &restored.kept
+            && let Err(error) = self.carry_record(kept).await
+        {
+            let message = format!("which engine is active is recorded in {kept} only: {error}");
+            restored.missing.push(Missing {
+                code: NOT_RESTORED.into(),
+                table: String::new(),
+                message,
+            });
+        }
         Ok(report(restored, safety))
+    }
+
+    /// Which engine is active belongs to the place and not to the data: a server that has lost its
+    /// own record goes by PostgreSQL's.
+    async fn carry_record(&self, kept: &str) -> Result<()> {
+        let name = &self.database.config.name;
+        let target = self.database.target();
+        let before = target.with(self.database.postgres.beside(kept, 1)?);
+        let Some(control) = before.read_control(name).await? else { return Ok(()) };
+        target.install().await?;
+        target.write_control(&control).await.map(drop)
     }
 
     /// A new server, or one that was set up again: there is nothing to be lost.
