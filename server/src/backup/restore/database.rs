@@ -1,17 +1,17 @@
 //! A PostgreSQL database of its own, or in place of the configured one.
 
-use switchback_proto::v1::{Finding, RestoreReport};
+use switchback_proto::v1::{Engine, Finding, RestoreReport};
 
 use super::{Restoration, into_sqlite::chosen};
 use crate::{
     backup::{
-        Creation, finding_of,
+        finding_of,
         manifest::TableName,
-        name_of, new_id,
+        name_of,
         postgres::{
             Progress,
             programs::Programs,
-            restore::{Restore, Restored, replace, restore, restore_into_empty},
+            restore::{Restore, Restored, replace, replaced, restore, restore_into_empty},
         },
         repository::Repository,
     },
@@ -57,14 +57,11 @@ impl Restoration<'_> {
             });
             return Ok(report(restored?, String::new()));
         }
-        let safety = self.backups.create(Creation {
-            database: self.database,
-            engine: switchback_proto::v1::Engine::Postgres,
-            id: new_id(),
-            log: &self.run.log,
-            halt: self.halt,
-        });
-        let safety = Box::pin(safety).await?.backup_id;
+        // Where an earlier run has replaced it, a backup of it is one of what was restored.
+        if let Some(restored) = replaced(&job).await? {
+            return Ok(report(restored, self.run.journal.clone()));
+        }
+        let safety = self.back_up_first(Engine::Postgres).await?;
         let restored = replace(&job).await?;
         Ok(report(restored, safety))
     }
@@ -82,7 +79,7 @@ impl Restoration<'_> {
             programs,
             tables,
             operation: super::digits(self.run),
-            scratch: &self.database.scratch,
+            scratch: self.scratch.path(),
             progress,
             cancel: self.halt,
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use super::{
     note, unfinished,
 };
 use crate::{
-    backup::{create::Creation, new_id, sqlite},
+    backup::sqlite,
     capture::lock,
     db::source::SourceFile,
     dialect::finding::MOVED_ASIDE,
@@ -44,11 +45,21 @@ impl Restoration<'_> {
         let done = async {
             let mut findings = self.write_pages(&made).await?;
             let mut safety = String::new();
-            let file = source.clone();
-            let held = if there { Some(blocking(move || hold(&file)).await) } else { None };
+            let (file, from) = (source.clone(), made.clone());
+            let backed_up = self.backed_up().await?;
+            let resumed = backed_up.is_some();
+            let hold = move || {
+                let connection = hold(&file)?;
+                let replaced = resumed && is_same(&connection, &file, &from)?;
+                Ok((connection, replaced))
+            };
+            let held = if there { Some(blocking(hold).await) } else { None };
             match held {
-                Some(Ok(connection)) => {
-                    safety = self.back_up_first().await?;
+                // An earlier run was cut off behind its commit, and nobody has written since: a
+                // backup would be one of what was restored.
+                Some(Ok((_, true))) => safety = backed_up.unwrap_or_default().to_owned(),
+                Some(Ok((connection, false))) => {
+                    safety = self.back_up_first(Engine::Sqlite).await?;
                     failpoint::hit("replace.before");
                     let (file, from) = (source.clone(), made.clone());
                     blocking(move || overwrite(&connection, &file, &from)).await?;
@@ -77,17 +88,6 @@ impl Restoration<'_> {
             findings,
             ..RestoreReport::default()
         })
-    }
-
-    async fn back_up_first(&self) -> Result<String> {
-        let report = self.backups.create(Creation {
-            database: self.database,
-            engine: Engine::Sqlite,
-            id: new_id(),
-            log: &self.run.log,
-            halt: self.halt,
-        });
-        Ok(Box::pin(report).await?.backup_id)
     }
 }
 
@@ -160,6 +160,43 @@ fn overwrite(connection: &Connection, file: &SourceFile, from: &Path) -> Result<
     connection.execute(end, (&first, count + 1)).map_err(explain)?;
     lock::commit(connection, file, WAIT)
 }
+
+/// Whether the database that the connection holds has every page of a file that nobody has open,
+/// but for what [`adopt_header`] keeps.
+#[expect(clippy::disallowed_methods, reason = "nobody has the file open that is read")]
+fn is_same(connection: &Connection, file: &SourceFile, from: &Path) -> Result<bool> {
+    let explain = |error| file.explain(error);
+    let unreadable = |error: std::io::Error| unusable(from, &error);
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let size = number("PRAGMA main.page_size").map_err(explain)?;
+    let count = number("PRAGMA main.page_count").map_err(explain)?;
+    let mut pages = std::fs::File::open(from).map_err(unreadable)?;
+    if pages.metadata().map_err(unreadable)?.len().cast_signed() != count * size {
+        return Ok(false);
+    }
+    let mut page = vec![0; usize::try_from(size).unwrap_or_default()];
+    let mut read = connection
+        .prepare("SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?1")
+        .map_err(explain)?;
+    for number in 1..=count {
+        pages.read_exact(&mut page).map_err(unreadable)?;
+        if number == LOCK_BYTE / size + 1 {
+            continue;
+        }
+        let mut present: Vec<u8> = read.query_row([number], |row| row.get(0)).map_err(explain)?;
+        if number == 1 && present.len() == page.len() {
+            KEPT.into_iter().for_each(|kept| present[kept.clone()].copy_from_slice(&page[kept]));
+        }
+        if present != page {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What the first page says of the file itself: its journal mode, how often it was changed, the
+/// number of its schema, and who wrote it last.
+const KEPT: [Range<usize>; 4] = [18..20, 24..28, 40..44, 92..100];
 
 /// Where SQLite's locks are (SQLite manual, "Database File Format", section 1.5).
 const LOCK_BYTE: i64 = 1 << 30;

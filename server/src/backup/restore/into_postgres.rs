@@ -25,9 +25,8 @@ const POOL: u32 = 8;
 impl Restoration<'_> {
     /// A database NAME beside the configured one.
     pub(super) async fn rows_into_postgres(&self) -> Result<RestoreReport> {
-        let scratch = tempfile::tempdir_in(&self.database.scratch)
-            .map_err(|error| super::new_file::unusable(&self.database.scratch, &error))?;
-        let file = scratch.path().join("restored.db");
+        let scratch = self.scratch.path();
+        let file = scratch.join("restored.db");
         let mut findings = self.write_pages(&file).await?;
         if !self.request.table.is_empty() {
             findings.extend(self.keep_one_table(&file).await?);
@@ -40,9 +39,8 @@ impl Restoration<'_> {
         server.drop(&making).await?;
         server.create_plain(&making).await?;
         let done = async {
-            let database =
-                self.database.with(&file, configured.beside(&making, POOL)?, scratch.path());
-            let report = self.migrate(database.clone(), scratch.path()).await?;
+            let database = self.database.with(&file, configured.beside(&making, POOL)?, scratch);
+            let report = self.migrate(database.clone(), scratch).await?;
             let client = database.postgres.get().await?;
             client.batch_execute("DROP SCHEMA switchback CASCADE").await.map_err(failed)?;
             drop(client);

@@ -12,12 +12,13 @@ mod rows;
 use std::{path::PathBuf, time::Instant};
 
 use switchback_proto::{
-    v1::{Engine, Finding, ProgressEvent, RestoreReport, RestoreRequest, Severity},
+    v1::{Engine, Finding, Phase, ProgressEvent, RestoreReport, RestoreRequest, Severity},
     words::Word,
 };
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backups, manifest::Manifest};
+use super::{Backups, create::Creation, manifest::Manifest, new_id, repository::is_unreadable};
 use crate::{
     db::Database,
     dialect::finding::{self, Place},
@@ -33,6 +34,8 @@ struct Restoration<'a> {
     manifest: Manifest,
     run: &'a Run,
     halt: &'a CancellationToken,
+    /// For temporary files.
+    scratch: TempDir,
 }
 
 impl Backups {
@@ -49,7 +52,9 @@ impl Backups {
         for missing in &manifest.findings {
             run.log.finding(super::finding_of(missing));
         }
-        let restoration = Restoration { backups: self, database, request, manifest, run, halt };
+        let scratch = scratch(database, run)?;
+        let restoration =
+            Restoration { backups: self, database, request, manifest, run, halt, scratch };
         let report = restoration.restore().await?;
         for finding in &report.findings {
             run.log.finding(finding.clone());
@@ -83,6 +88,36 @@ impl Restoration<'_> {
         }
     }
 
+    /// Makes a backup of what is about to be replaced, and gives its id. One that a restart has cut
+    /// off is gone on with; one that was finished stays, since there may have been writes since.
+    async fn back_up_first(&self, engine: Engine) -> Result<String> {
+        let id = match self.run.journal.as_str() {
+            "" => new_id(),
+            _ if self.backed_up().await?.is_some() => new_id(),
+            begun => begun.to_owned(),
+        };
+        self.backups.store.checkpoint(&self.run.id, Phase::Idle, &id).await?;
+        let (database, log, halt) = (self.database, &self.run.log, self.halt);
+        let made = self.backups.create(Creation { database, engine, id, log, halt });
+        Ok(Box::pin(made).await?.backup_id)
+    }
+
+    /// The backup that an earlier run of the operation has made first; `None` where it did not come
+    /// to its end.
+    async fn backed_up(&self) -> Result<Option<&str>> {
+        let begun = self.run.journal.as_str();
+        if begun.is_empty() {
+            return Ok(None);
+        }
+        match self.backups.check(&self.database.config.name, begun).await {
+            Err(error) if error.reason() == Reason::UnknownBackup => return Ok(None),
+            Err(error) if !is_unreadable(&error) => return Err(error),
+            _ => {}
+        }
+        self.backups.repository.unmark(begun).await?;
+        Ok(Some(begun))
+    }
+
     /// Tells bytes of the whole.
     fn tell(&self, done: u64, of: u64) {
         tell(&self.run.log, "", 0, (done, of));
@@ -90,7 +125,6 @@ impl Restoration<'_> {
 
     /// Refuses while anything of a migration depends on what is there now.
     async fn refuse_migration(&self) -> Result<()> {
-        use switchback_proto::v1::Phase;
         let name = &self.database.config.name;
         let record = self.backups.store.database(name).await?;
         if matches!(record.phase, Phase::Idle | Phase::Finalized) {
@@ -129,6 +163,25 @@ fn engine_of(manifest: &Manifest) -> Result<Engine> {
 
 fn no_content() -> Error {
     Error::new(Reason::BackupDamaged, "the manifest names no tables of PostgreSQL")
+}
+
+/// A directory that is named after its operation: what a run that was cut off has left in it goes.
+fn scratch(database: &Database, run: &Run) -> Result<TempDir> {
+    let name = unfinished(&database.config.name, run);
+    let path = database.scratch.join(&name);
+    let removed = match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    let made = removed.and_then(|()| {
+        tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(&database.scratch)
+    });
+    made.map_err(|error| {
+        let message = format!("cannot use the directory {}", path.display());
+        Error::new(Reason::StateUnusable, message)
+            .hint("check the space and the rights of the state directory")
+            .caused_by(error)
+    })
 }
 
 /// A file or a database that is being made, named after its operation.

@@ -33,19 +33,17 @@ impl Restoration<'_> {
             validated: true,
             ..RestoreReport::default()
         };
-        if self.run.journal == PUBLISHED && path.exists() {
+        let made = beside(&path, &unfinished(&self.request.restore_as, self.run));
+        if self.was_published(&made, &path) {
             return Ok(report);
         }
         sqlite::refuse_present(&path)?;
-        let made = beside(&path, &unfinished(&self.request.restore_as, self.run));
         let done = async {
             let mut findings = self.write_pages(&made).await?;
             if !self.request.table.is_empty() {
                 findings.extend(self.keep_one_table(&made).await?);
             }
-            let stored = self.backups.store.checkpoint(&self.run.id, Phase::Idle, PUBLISHED);
-            stored.await?;
-            sqlite::publish(&made, &path)?;
+            self.publish(&made, &path).await?;
             Ok::<_, Error>(findings)
         };
         match done.await {
@@ -55,6 +53,21 @@ impl Restoration<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Gives a file that is ready its name.
+    pub(super) async fn publish(&self, made: &Path, path: &Path) -> Result<()> {
+        self.backups.store.checkpoint(&self.run.id, Phase::Idle, PUBLISHED).await?;
+        sqlite::publish(made, path)
+    }
+
+    /// Whether an earlier run of the operation has given the file its name; the other one goes.
+    pub(super) fn was_published(&self, made: &Path, path: &Path) -> bool {
+        let published = self.run.journal == PUBLISHED && path.exists();
+        if published {
+            remove(made);
+        }
+        published
     }
 
     /// Makes a file of the backup's pages, without what a migration has put between them.
