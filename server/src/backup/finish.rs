@@ -6,7 +6,7 @@ use super::{
     index,
     manifest::Manifest,
     names,
-    repository::{is_unreadable, manifest_name},
+    repository::{Repository, is_unreadable, manifest_name},
     seal::{self, Kind},
     writer::Writer,
 };
@@ -14,6 +14,13 @@ use crate::error::{Error, Reason, Result};
 
 /// Objects that are looked for at once.
 const LOOKS: usize = 16;
+
+impl Repository {
+    /// Removes the mark of a backup that exists: its server ended before it could.
+    pub(super) async fn unmark(&self, backup: &str) -> Result<()> {
+        self.store.delete(vec![format!("{}{backup}", names::RUNNING)]).await
+    }
+}
 
 impl Writer {
     /// Writes the manifest: from then on the backup exists, with every chunk that it names.

@@ -57,6 +57,6 @@ async fn rows_go_into_the_other_engine() {
         let backup = if into == "sqlite" { &of_postgres } else { &of_sqlite };
         rig.cli(&["restore", backup, "--into", into]).await.refused(2, "INVALID_REQUEST");
     }
-    assert_eq!(databases(&rig.database).await, std::slice::from_ref(&rig.database.name));
+    assert_eq!(databases(&rig.database).await, [rig.database.name.as_str()]);
     rig.finish().await;
 }

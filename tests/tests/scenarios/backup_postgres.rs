@@ -119,7 +119,7 @@ async fn a_database_is_replaced_and_kept() {
     let changes = "INSERT INTO users (name) VALUES ('later'); DELETE FROM orders";
     owner.batch_execute(changes).await.expect("changes");
     rig.cli(&["restore", &first]).await.refused(5, "RESTORE_REFUSED");
-    assert_eq!(databases(&rig.database).await, std::slice::from_ref(&rig.database.name));
+    assert_eq!(databases(&rig.database).await, [rig.database.name.as_str()]);
     let run = rig.cli(&["restore", &first, "--overwrite"]).await;
     run.expect(0);
     let report = run.report();
@@ -182,7 +182,7 @@ async fn a_role_that_may_make_no_database_is_told() {
     }
     rig.cli(&["finalize", "--force"]).await.expect(0);
     rig.cli(&["restore", &of_postgres, "--overwrite"]).await.refused(5, "TARGET_PERMISSION");
-    assert_eq!(databases(&rig.database).await, std::slice::from_ref(&rig.database.name));
+    assert_eq!(databases(&rig.database).await, [rig.database.name.as_str()]);
     assert_eq!(status(&rig).await["engines"]["postgres"]["state"], "up");
     rig.finish().await;
     admin.batch_execute(&format!("DROP ROLE {role}")).await.expect("nothing is left of it");
@@ -212,6 +212,6 @@ async fn one_table_is_restored_by_itself() {
     }
     let unknown = ["restore", "latest", "--table", "nothing", "--as", &name];
     rig.cli(&unknown).await.refused(2, "UNKNOWN_TABLE");
-    assert_eq!(databases(&rig.database).await, std::slice::from_ref(&rig.database.name));
+    assert_eq!(databases(&rig.database).await, [rig.database.name.as_str()]);
     rig.finish().await;
 }

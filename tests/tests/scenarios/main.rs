@@ -5,6 +5,7 @@ mod backup;
 mod backup_across;
 mod backup_catalogue;
 mod backup_damage;
+mod backup_deaths;
 mod backup_faults;
 mod backup_in_place;
 mod backup_keys;

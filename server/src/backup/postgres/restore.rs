@@ -22,6 +22,7 @@ use crate::{
     db::postgres::Postgres,
     dialect::ident::LONGEST,
     error::{Error, Reason, Result},
+    failpoint,
     task::cancelled,
 };
 pub(crate) use server::Server;
@@ -123,16 +124,15 @@ pub(crate) async fn replace(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
     let mut server = Server::beside(job.postgres, &[&name]).await?;
     let made = with_suffix(&name, &format!("_restoring_{}", job.operation));
     let kept = with_suffix(&name, &format!("_before_{}", job.operation));
-    if server.comment(&name).await? == told(job) {
-        return Ok(Restored { kept: Some(kept), ..restored(&selection, name, Vec::new()) });
-    }
     let mut missing = build(job, &selection, &server, &made).await?;
     let swapped = async {
         if job.cancel.is_cancelled() {
             return Err(cancelled());
         }
         let properties = properties::copy(server.client(), &name, &made).await?;
+        failpoint::hit("replace.before");
         server.rename(&[(&name, &kept), (&made, &name)]).await?;
+        failpoint::hit("replace.after");
         Ok(properties)
     };
     match swapped.await {
@@ -140,11 +140,30 @@ pub(crate) async fn replace(job: &Restore<'_, impl Fetch>) -> Result<Restored> {
         Err(error) => return Err(server.discard(&made, error).await),
     }
     // From here on nothing is undone any more.
-    match properties::copy_owner(server.client(), &kept, &name).await {
-        Ok(owner) => missing.extend(owner),
-        Err(error) => missing.push(catalog::missing("database_property", "", error.to_string())),
-    }
+    missing.extend(owner(&server, &kept, &name).await);
     Ok(Restored { kept: Some(kept), ..restored(&selection, name, missing) })
+}
+
+/// What [`replace`] has done in an earlier run of the same operation; `None` where it has not come
+/// to the change of names.
+pub(crate) async fn replaced(job: &Restore<'_, impl Fetch>) -> Result<Option<Restored>> {
+    let selection = select(job)?;
+    let name = catalog::facts(&*job.postgres.get().await?).await?.name;
+    let server = Server::beside(job.postgres, &[&name]).await?;
+    if server.comment(&name).await? != told(job) {
+        return Ok(None);
+    }
+    let kept = with_suffix(&name, &format!("_before_{}", job.operation));
+    let missing = owner(&server, &kept, &name).await;
+    Ok(Some(Restored { kept: Some(kept), ..restored(&selection, name, missing) }))
+}
+
+/// Gives a database to the owner of the one whose place it took; what kept it from that.
+async fn owner(server: &Server, kept: &str, name: &str) -> Vec<Missing> {
+    match properties::copy_owner(server.client(), kept, name).await {
+        Ok(missing) => missing,
+        Err(error) => vec![catalog::missing("database_property", "", error.to_string())],
+    }
 }
 
 /// Makes a database and fills it; drops it after an error.

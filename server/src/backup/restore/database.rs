@@ -55,6 +55,10 @@ impl Restoration<'_> {
         if !self.request.overwrite {
             return self.fill_database(&job).await;
         }
+        if let Some(restored) = replaced(&job).await? {
+            // By an earlier run, which was cut off before it could say so.
+            return Ok(report(restored, self.run.journal.clone()));
+        }
         let safety = match self.run.journal.as_str() {
             "" => {
                 let creation = Creation {
@@ -69,8 +73,10 @@ impl Restoration<'_> {
                 store.checkpoint(&self.run.id, Phase::Idle, &safety).await?;
                 safety
             }
-            // An earlier run may have replaced it: another one would be of what was restored.
-            known => known.to_owned(),
+            known => {
+                self.backups.repository.unmark(known).await?;
+                known.to_owned()
+            }
         };
         let mut restored = replace(&job).await?;
         if let Some(kept) = &restored.kept

@@ -49,10 +49,11 @@ impl Restoration<'_> {
         if journal == PUBLISHED && path.exists() {
             return Ok(report);
         }
-        if let Ok(replacing) = serde_json::from_str::<Replacing>(journal)
-            && self.is_replaced(&replacing).await?
-        {
-            return Ok(RestoreReport { safety_backup_id: replacing.safety, ..report });
+        if let Ok(replacing) = serde_json::from_str::<Replacing>(journal) {
+            self.backups.repository.unmark(&replacing.safety).await?;
+            if self.is_replaced(&replacing).await? {
+                return Ok(RestoreReport { safety_backup_id: replacing.safety, ..report });
+            }
         }
         self.refuse_migration().await?;
         let there = path.symlink_metadata().is_ok();
