@@ -1,17 +1,19 @@
 //! A PostgreSQL database of its own, or in place of the configured one.
 
-use switchback_proto::v1::{Engine, Finding, Phase, RestoreReport};
+use switchback_proto::v1::{Engine, Finding, RestoreReport};
 
 use super::{Restoration, into_sqlite::chosen};
 use crate::{
     backup::{
-        Creation, finding_of,
+        finding_of,
         manifest::{Missing, TableName},
-        name_of, new_id,
+        name_of,
         postgres::{
             Progress,
             programs::Programs,
-            restore::{Restore, Restored, refuse_filled, replace, restore, restore_into_empty},
+            restore::{
+                Restore, Restored, refuse_filled, replace, replaced, restore, restore_into_empty,
+            },
         },
         repository::Repository,
     },
@@ -55,30 +57,23 @@ impl Restoration<'_> {
         if !self.request.overwrite {
             return self.fill_database(&job).await;
         }
-        if let Some(restored) = replaced(&job).await? {
-            // By an earlier run, which was cut off before it could say so.
-            return Ok(report(restored, self.run.journal.clone()));
-        }
-        let safety = match self.run.journal.as_str() {
-            "" => {
-                let creation = Creation {
-                    database: self.database,
-                    engine: Engine::Postgres,
-                    id: new_id(),
-                    log: &self.run.log,
-                    halt: self.halt,
-                };
-                let safety = Box::pin(self.backups.create(creation)).await?.backup_id;
-                let store = &self.backups.store;
-                store.checkpoint(&self.run.id, Phase::Idle, &safety).await?;
-                safety
-            }
-            known => {
+        let known = self.replacing().map(|replacing| replacing.safety);
+        let mut restored = match &known {
+            None => None,
+            // An earlier run may have been cut off before it could say that it is done.
+            Some(known) => {
                 self.backups.repository.unmark(known).await?;
-                known.to_owned()
+                replaced(&job).await?
             }
         };
-        let mut restored = replace(&job).await?;
+        let mut safety = known.clone().unwrap_or_default();
+        if restored.is_none() {
+            safety = self.back_up_first(Engine::Postgres, known.as_deref()).await?;
+        }
+        let mut restored = match restored.take() {
+            Some(restored) => restored,
+            None => replace(&job).await?,
+        };
         if let Some(kept) = &restored.kept
             && let Err(error) = self.carry_record(kept).await
         {
@@ -112,7 +107,7 @@ impl Restoration<'_> {
                             --overwrite: it is backed up first and kept under another name";
                 if error.reason() == Reason::RestoreRefused { error.hint(hint) } else { error }
             })?;
-            self.backups.store.checkpoint(&self.run.id, Phase::Idle, FILLING).await?;
+            self.record(FILLING).await?;
         }
         let restored = restore_into_empty(job, begun).await?;
         Ok(report(restored, String::new()))
@@ -131,7 +126,7 @@ impl Restoration<'_> {
             programs,
             tables,
             operation: super::digits(self.run),
-            scratch: &self.database.scratch,
+            scratch: &self.scratch.0,
             progress,
             cancel: self.halt,
         }

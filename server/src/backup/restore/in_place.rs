@@ -7,16 +7,15 @@ use std::{
 };
 
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
-use switchback_proto::v1::{Engine, Finding, Phase, RestoreReport};
+use switchback_proto::v1::{Engine, Finding, RestoreReport};
 
 use super::{
-    Restoration, beside, digits,
+    Replacing, Restoration, beside, digits,
     new_file::{PUBLISHED, remove, unusable},
     note, unfinished,
 };
 use crate::{
-    backup::{create::Creation, new_id, sqlite},
+    backup::sqlite,
     capture::{self, lock, mark, seal},
     db::source::SourceFile,
     dialect::finding::MOVED_ASIDE,
@@ -24,15 +23,6 @@ use crate::{
     failpoint,
     task::blocking,
 };
-
-/// What the journal holds once everything is ready to be replaced.
-#[derive(Clone, Serialize, Deserialize)]
-struct Replacing {
-    /// Backup of what is replaced.
-    safety: String,
-    /// The number of its schema that the file has afterwards, and had not before.
-    cookie: u32,
-}
 
 impl Restoration<'_> {
     /// Writes the backup into the configured file, in one transaction of SQLite: whoever has the
@@ -49,10 +39,10 @@ impl Restoration<'_> {
         if journal == PUBLISHED && path.exists() {
             return Ok(report);
         }
-        if let Ok(replacing) = serde_json::from_str::<Replacing>(journal) {
-            self.backups.repository.unmark(&replacing.safety).await?;
-            if self.is_replaced(&replacing).await? {
-                return Ok(RestoreReport { safety_backup_id: replacing.safety, ..report });
+        if let Some(Replacing { safety, cookie: Some(cookie) }) = self.replacing() {
+            self.backups.repository.unmark(&safety).await?;
+            if self.is_replaced(cookie).await? {
+                return Ok(RestoreReport { safety_backup_id: safety, ..report });
             }
         }
         self.refuse_migration().await?;
@@ -85,26 +75,16 @@ impl Restoration<'_> {
             self.publish(made).await?;
             return Ok((Vec::new(), String::new()));
         }
-        // Most of it before the lock, under which the second one finds hardly anything to send.
-        let early = match self.back_up_first().await {
-            Err(error) if is_beyond_reading(&error) => None,
-            early => Some(early?),
-        };
         let file = source.clone();
-        let held = blocking(move || hold(&file)).await;
-        match (held, early) {
-            (Ok(connection), Some(early)) => {
-                let safety = self.back_up_first().await?;
-                // What it holds is in the second one, or was changed before the lock.
-                let name = &self.database.config.name;
-                if let Err(error) = self.backups.repository.forget(name, &early).await {
-                    tracing::warn!(%error, backup_id = early, "a backup is left");
-                }
+        match blocking(move || hold(&file)).await {
+            Ok(connection) => {
+                let known = self.replacing().map(|replacing| replacing.safety);
+                let safety = self.back_up_first(Engine::Sqlite, known.as_deref()).await?;
                 self.overwrite(connection, made, &safety).await?;
                 Ok((Vec::new(), safety))
             }
-            (Err(error), _) if !is_beyond_reading(&error) => Err(error),
-            _ => {
+            Err(error) if !is_beyond_reading(&error) => Err(error),
+            Err(_) => {
                 let aside = move_aside(source.path(), digits(self.run))?;
                 let message =
                     format!("the file could not be read and was moved to {}", aside.display());
@@ -116,26 +96,24 @@ impl Restoration<'_> {
     }
 
     async fn overwrite(&self, connection: Connection, made: &Path, safety: &str) -> Result<()> {
-        let replacing = Replacing { safety: safety.to_owned(), cookie: new_cookie() };
-        let journal = serde_json::to_string(&replacing).map_err(|error| {
-            Error::new(Reason::Internal, "the resume record has no JSON form").caused_by(error)
-        })?;
-        self.backups.store.checkpoint(&self.run.id, Phase::Idle, &journal).await?;
+        let cookie = new_cookie();
+        let replacing = Replacing { safety: safety.to_owned(), cookie: Some(cookie) };
+        self.record(&replacing.to_json()?).await?;
         failpoint::hit("replace.before");
         let (file, from) = (self.database.source.clone(), made.to_owned());
-        blocking(move || overwrite(&connection, &file, (&from, replacing.cookie))).await?;
+        blocking(move || overwrite(&connection, &file, (&from, cookie))).await?;
         failpoint::hit("replace.after");
         Ok(())
     }
 
     async fn publish(&self, made: &Path) -> Result<()> {
-        self.backups.store.checkpoint(&self.run.id, Phase::Idle, PUBLISHED).await?;
+        self.record(PUBLISHED).await?;
         sqlite::publish(made, self.database.source.path())
     }
 
     /// Whether an earlier run of the operation has committed: applications have written since.
-    async fn is_replaced(&self, replacing: &Replacing) -> Result<bool> {
-        let (source, cookie) = (self.database.source.clone(), i64::from(replacing.cookie));
+    async fn is_replaced(&self, cookie: u32) -> Result<bool> {
+        let (source, cookie) = (self.database.source.clone(), i64::from(cookie));
         blocking(move || {
             let connection = source.open()?;
             let sql = "PRAGMA main.schema_version";
@@ -146,17 +124,6 @@ impl Restoration<'_> {
             Ok((cookie..cookie + SCHEMA_CHANGES).contains(&version))
         })
         .await
-    }
-
-    async fn back_up_first(&self) -> Result<String> {
-        let report = self.backups.create(Creation {
-            database: self.database,
-            engine: Engine::Sqlite,
-            id: new_id(),
-            log: &self.run.log,
-            halt: self.halt,
-        });
-        Ok(Box::pin(report).await?.backup_id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A SQLite backup in PostgreSQL: the restored file is migrated, with everything that a migration
 //! proves.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use switchback_proto::v1::{
@@ -10,7 +10,7 @@ use switchback_proto::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Restoration, new_file::unusable, unfinished};
+use super::{Restoration, unfinished};
 use crate::{
     backup::postgres::restore::Server,
     db::{Database, DatabaseSet, control::ControlStore, postgres::failed},
@@ -18,32 +18,6 @@ use crate::{
     migration::Migrations,
     operations::{Operations, Request},
 };
-
-/// A directory that goes with its operation, also with a later run of it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(path: PathBuf) -> Result<Self> {
-        let scratch = Self(path);
-        scratch.remove();
-        std::fs::create_dir_all(&scratch.0).map_err(|error| unusable(&scratch.0, &error))?;
-        Ok(scratch)
-    }
-
-    fn remove(&self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.0.display(), %error, "a temporary directory is left");
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
 
 /// Connections that a migration needs.
 const POOL: u32 = 8;
@@ -53,8 +27,7 @@ impl Restoration<'_> {
     pub(super) async fn rows_into_postgres(&self) -> Result<RestoreReport> {
         let name = &self.request.restore_as;
         let making = unfinished(name, self.run);
-        let scratch = Scratch::new(self.database.scratch.join(&making))?;
-        let file = scratch.0.join("restored.db");
+        let file = self.scratch.0.join("restored.db");
         let mut findings = self.write_pages(&file).await?;
         if !self.request.table.is_empty() {
             findings.extend(self.keep_one_table(&file).await?);
@@ -75,8 +48,9 @@ impl Restoration<'_> {
         server.drop(&making).await?;
         server.create_plain(&making).await?;
         let done = async {
-            let database = self.database.with(&file, configured.beside(&making, POOL)?, &scratch.0);
-            let report = self.migrate(database.clone(), &scratch.0).await?;
+            let database =
+                self.database.with(&file, configured.beside(&making, POOL)?, &self.scratch.0);
+            let report = self.migrate(database.clone(), &self.scratch.0).await?;
             let client = database.postgres.get().await?;
             client.batch_execute("DROP SCHEMA switchback CASCADE").await.map_err(failed)?;
             drop(client);

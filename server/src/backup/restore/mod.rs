@@ -11,19 +11,39 @@ mod rows;
 
 use std::{path::PathBuf, time::Instant};
 
+use serde::{Deserialize, Serialize};
 use switchback_proto::{
-    v1::{Engine, Finding, ProgressEvent, RestoreReport, RestoreRequest, Severity},
+    v1::{Engine, Finding, Phase, ProgressEvent, RestoreReport, RestoreRequest, Severity},
     words::Word,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Backups, manifest::Manifest};
+use super::{Backups, Creation, manifest::Manifest, new_id};
 use crate::{
     db::Database,
     dialect::finding::{self, Place},
     error::{Error, Reason, Result},
     operations::{EventLog, Run},
 };
+
+/// What the journal holds while something is replaced.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Replacing {
+    /// Backup of what is replaced.
+    safety: String,
+    /// Once everything is ready: the number of its schema that a SQLite file has afterwards, and
+    /// had not before.
+    #[serde(default)]
+    cookie: Option<u32>,
+}
+
+impl Replacing {
+    fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            Error::new(Reason::Internal, "the resume record has no JSON form").caused_by(error)
+        })
+    }
+}
 
 /// A restoration that was asked for.
 struct Restoration<'a> {
@@ -33,6 +53,35 @@ struct Restoration<'a> {
     manifest: Manifest,
     run: &'a Run,
     halt: &'a CancellationToken,
+    /// For what is in the middle of it.
+    scratch: Scratch,
+}
+
+/// A directory that goes with its operation, also with a later run of it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> Result<Self> {
+        let scratch = Self(path);
+        scratch.remove();
+        std::fs::create_dir_all(&scratch.0)
+            .map_err(|error| new_file::unusable(&scratch.0, &error))?;
+        Ok(scratch)
+    }
+
+    fn remove(&self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "a temporary directory is left");
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.remove();
+    }
 }
 
 impl Backups {
@@ -49,7 +98,9 @@ impl Backups {
         for missing in &manifest.findings {
             run.log.finding(super::finding_of(missing));
         }
-        let restoration = Restoration { backups: self, database, request, manifest, run, halt };
+        let scratch = Scratch::new(database.scratch.join(unfinished("restore", run)))?;
+        let restoration =
+            Restoration { backups: self, database, request, manifest, run, halt, scratch };
         let report = restoration.restore().await?;
         for finding in &report.findings {
             run.log.finding(finding.clone());
@@ -88,9 +139,43 @@ impl Restoration<'_> {
         tell(&self.run.log, "", 0, (done, of));
     }
 
+    /// Makes a backup of what is to be replaced, under an id that a restart goes on with.
+    async fn back_up_first(&self, engine: Engine, known: Option<&str>) -> Result<String> {
+        let id = match known {
+            Some(known) if !self.is_finished(known).await? => known.to_owned(),
+            // One that was finished stays: there may have been writes since.
+            _ => new_id(),
+        };
+        let journal = Replacing { safety: id.clone(), cookie: None };
+        self.record(&journal.to_json()?).await?;
+        let creation =
+            Creation { database: self.database, engine, id, log: &self.run.log, halt: self.halt };
+        Ok(Box::pin(self.backups.create(creation)).await?.backup_id)
+    }
+
+    /// Whether a backup came to its end in an earlier run.
+    async fn is_finished(&self, id: &str) -> Result<bool> {
+        match self.backups.check(&self.database.config.name, id).await {
+            Err(error) if error.reason() == Reason::UnknownBackup => Ok(false),
+            checked => {
+                checked?;
+                self.backups.repository.unmark(id).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// What an earlier run had settled of replacing something.
+    fn replacing(&self) -> Option<Replacing> {
+        serde_json::from_str(&self.run.journal).ok()
+    }
+
+    async fn record(&self, journal: &str) -> Result<()> {
+        self.backups.store.checkpoint(&self.run.id, Phase::Idle, journal).await
+    }
+
     /// Refuses while anything of a migration depends on what is there now.
     async fn refuse_migration(&self) -> Result<()> {
-        use switchback_proto::v1::Phase;
         let name = &self.database.config.name;
         let record = self.backups.store.database(name).await?;
         if matches!(record.phase, Phase::Idle | Phase::Finalized) {

@@ -14,6 +14,7 @@ use super::read::Progress;
 use crate::{
     backup::{chunk::Fetch, index, manifest::SqliteContent},
     error::{Error, Reason, Result},
+    failpoint,
     task::{blocking, cancelled},
 };
 
@@ -95,7 +96,8 @@ pub(crate) fn publish(made: &Path, name: &Path) -> Result<()> {
         std::io::ErrorKind::AlreadyExists => present(name),
         _ => unusable(name, &error),
     })?;
-    // The other name goes; where that fails, the next server to start removes it.
+    failpoint::hit("publish.after");
+    // The other name goes; a server that is stopped here removes it when it goes on.
     let _ = std::fs::remove_file(made);
     sync_directory(name);
     Ok(())
