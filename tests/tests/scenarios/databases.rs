@@ -51,6 +51,8 @@ pub(crate) async fn restored_beside(rig: &Rig, backup: &str, suffix: &str) -> Da
     run.expect(0);
     assert_eq!(run.report()["validated"], true, "{}", run.stdout);
     assert_eq!(run.report()["database"], name.as_str(), "{}", run.stdout);
+    // What pg_restore could not make would be one.
+    assert_eq!(run.report()["findings"], serde_json::json!([]), "{}", run.stdout);
     Cluster::shared().named(&name)
 }
 
