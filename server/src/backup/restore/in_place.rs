@@ -29,6 +29,8 @@ impl Restoration<'_> {
     /// file open goes on with what was restored, and nobody writes into a file without a name.
     pub(super) async fn replace_file(&self) -> Result<RestoreReport> {
         let path = self.database.source.path();
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let made = beside(path, &unfinished(&file_name, self.run));
         let journal = self.run.journal.as_str();
         let report = RestoreReport {
             path: path.display().to_string(),
@@ -37,11 +39,13 @@ impl Restoration<'_> {
             ..RestoreReport::default()
         };
         if journal == PUBLISHED && path.exists() {
+            remove(&made);
             return Ok(report);
         }
         if let Some(Replacing { safety, cookie: Some(cookie) }) = self.replacing() {
             self.backups.repository.unmark(&safety).await?;
             if self.is_replaced(cookie).await? {
+                remove(&made);
                 return Ok(RestoreReport { safety_backup_id: safety, ..report });
             }
         }
@@ -54,8 +58,6 @@ impl Restoration<'_> {
                  backed up first",
             ));
         }
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let made = beside(path, &unfinished(&file_name, self.run));
         let done = async {
             let mut findings = self.write_pages(&made).await?;
             let (more, safety) = self.put_in_place(&made, there).await?;
