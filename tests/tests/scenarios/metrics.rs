@@ -104,6 +104,10 @@ fn points(metric: &str, data: Option<Data>) -> Vec<Point> {
             let points = histogram.data_points.iter().inspect(|given| assert_eq!(given.count, 1));
             points.map(|given| point(&given.attributes, given.sum())).collect()
         }
+        Some(Data::Sum(sum)) => {
+            let points = sum.data_points.iter();
+            points.map(|given| point(&given.attributes, number(given.value))).collect()
+        }
         other => panic!("{metric} is {other:?}"),
     }
 }

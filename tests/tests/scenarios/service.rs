@@ -1,8 +1,8 @@
 //! What orchestrators and other services see: health, reflection, the configuration's checks.
 
 use switchback_proto::v1::{
-    AbortRequest, BackupRequest, CutoverRequest, FinalizeRequest, ListBackupsRequest,
-    RollbackRequest,
+    AbortRequest, CutoverRequest, FinalizeRequest, PlanOptions, PlanRequest, RollbackRequest,
+    SchemaMode,
 };
 use switchback_tests::{
     cluster::PASSWORD,
@@ -94,16 +94,12 @@ services!(services_v1alpha, v1alpha);
 async fn what_comes_later_is_unimplemented() {
     let rig = rig().await;
     let mut databases = rig.server.databases();
-    let statuses = [
-        databases.backup(BackupRequest::default()).await.map(|_| ()),
-        databases.list_backups(ListBackupsRequest::default()).await.map(|_| ()),
-    ];
-    for status in statuses {
-        let status = status.expect_err("not in this version");
-        assert_eq!(status.code(), Code::Unimplemented);
-        let info = status.get_details_error_info().expect("rich error");
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("UNIMPLEMENTED", "switchback"));
-    }
+    let options = PlanOptions { schema_mode: SchemaMode::Existing.into(), ..Default::default() };
+    let request = PlanRequest { options: Some(options), ..Default::default() };
+    let status = databases.plan(request).await.map(drop).expect_err("not in this version");
+    assert_eq!(status.code(), Code::Unimplemented);
+    let info = status.get_details_error_info().expect("rich error");
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("UNIMPLEMENTED", "switchback"));
     rig.finish().await;
 }
 
