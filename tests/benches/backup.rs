@@ -54,6 +54,7 @@ async fn main() {
 
 /// A directory, unless the environment says where else.
 fn settings(place: &Path) -> Vec<(String, String)> {
+    fs::create_dir_all(place.join("store")).expect("a directory for the store");
     let directory = format!("file://{}", place.join("store").display());
     let store = env::var("SWITCHBACK_BENCH_STORE").unwrap_or(directory);
     let aws = env::vars().filter(|(name, _)| name.starts_with("AWS_"));
