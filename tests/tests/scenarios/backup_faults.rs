@@ -13,7 +13,10 @@ use switchback_tests::{
     store::{Place, S3Server},
 };
 
-use crate::backup::{LARGE, assert_sound, backup, id, listed, restored};
+use crate::{
+    backup::{LARGE, assert_sound, backup, id, listed, restored},
+    databases::{SMALL, owners_make_databases, restored_beside, texts},
+};
 
 /// What happens to requests that write: how, to which, and how often.
 const WRITING: [((&str, &str), Fault, u32); 10] = [
@@ -236,4 +239,22 @@ async fn a_crash_of_postgres_in_a_backup_lists_nothing_that_is_broken() {
     let report = backup(&rig).await;
     rig.cli(&["backups", "verify", &id(&report)]).await.expect(0);
     assert_eq!(listed(&rig).await.len(), 1 + ended_well);
+}
+
+/// The other engine, through the same store, which is not always there either.
+#[tokio::test]
+async fn postgres_is_stored_in_a_bucket_and_restored_from_it() {
+    owners_make_databases().await;
+    let place = S3Server::shared().await.place().await;
+    let proxy = FaultProxy::start(&place.endpoint).await;
+    let rig = rig_at(SMALL, &place.behind(proxy.endpoint())).await;
+    rig.cli(&["migrate", "--skip-backup"]).await.expect(0);
+    proxy.fail_next_of(("PUT", "/chunks/"), Fault::Answer(503, "SlowDown"), 2);
+    let stored = id(&backup(&rig).await);
+    proxy.fail_next_of(("GET", "/chunks/"), Fault::CutAnswer(20), 2);
+    let copy = restored_beside(&rig, &stored, "copy").await;
+    let sql = "SELECT name || total FROM users JOIN orders ON user_id = users.id";
+    assert_eq!(texts(&copy.admin().await, sql, &[]).await, ["a0.5"]);
+    copy.remove().await;
+    rig.finish().await;
 }
