@@ -5,6 +5,7 @@ pub(crate) mod field_array;
 pub mod lag;
 pub mod postgres;
 mod set;
+mod shown;
 pub mod source;
 mod sqlite;
 mod sqlstate;

@@ -8,10 +8,7 @@ use std::{
 };
 
 use switchback_proto::{
-    v1::{
-        self, Engine, EngineState, EngineStatus, Finding, OperationKind, OperationState, Phase,
-        SchemaVersion,
-    },
+    v1::{self, Engine, EngineState, EngineStatus, Finding, Phase},
     words::Word,
 };
 use tokio::{
@@ -24,6 +21,7 @@ use super::{
     control::{ControlStore, DatabaseRecord},
     lag::{Lag, LagNow},
     postgres::{PoolSettings, Postgres},
+    shown::{Engines, describe, known_lag},
     source::SourceFile,
     sqlite::SqlitePoolOfSource,
     standing::Standing,
@@ -318,110 +316,5 @@ impl Database {
                 version: String::new(),
             },
         }
-    }
-}
-
-/// A wrong zero would hide what an alarm waits for: only who follows knows the lag.
-fn known_lag(record: &DatabaseRecord, elsewhere: bool, seen: Option<LagNow>) -> Option<LagNow> {
-    match record.phase {
-        _ if elsewhere => None,
-        Phase::Following | Phase::Reversible => seen,
-        _ => Some(seen.unwrap_or_default()),
-    }
-}
-
-struct Engines {
-    sqlite: EngineStatus,
-    postgres: EngineStatus,
-    user_version: Option<i64>,
-}
-
-/// The phase of a running operation that moves the database on, once it has one of its own; else
-/// what the last one left.
-fn phase(record: &DatabaseRecord, newest: Option<&v1::Operation>) -> Phase {
-    let moving = newest.filter(|operation| operation.state() == OperationState::Running);
-    match moving.map(|operation| (operation.kind(), operation.phase())) {
-        Some((OperationKind::Migrate, phase)) => phase,
-        Some((
-            OperationKind::Cutover
-            | OperationKind::Abort
-            | OperationKind::Rollback
-            | OperationKind::Finalize,
-            phase,
-        )) if phase != Phase::Idle => phase,
-        _ => record.phase,
-    }
-}
-
-fn describe(
-    database: &Database,
-    record: DatabaseRecord,
-    newest: Option<v1::Operation>,
-    engines: Engines,
-) -> v1::Database {
-    let lag = database.lag.now();
-    let user_version = engines.user_version.map(|version| SchemaVersion {
-        engine: Engine::Sqlite.into(),
-        tool: "user_version".into(),
-        version: version.to_string(),
-    });
-    v1::Database {
-        name: database.config.name.clone(),
-        active_engine: record.active.into(),
-        epoch: record.epoch,
-        phase: phase(&record, newest.as_ref()).into(),
-        lag_changes: lag.changes,
-        lag_ms: lag.millis(),
-        operation_id: newest.map(|operation| operation.operation_id).unwrap_or_default(),
-        sqlite: Some(engines.sqlite),
-        postgres: Some(engines.postgres),
-        schema_versions: user_version.into_iter().collect(),
-        coordinator: database.standing.coordinator(),
-        ..v1::Database::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lag_that_is_not_known_is_no_zero() {
-        let none = Some(LagNow::default());
-        let some = Some(LagNow { changes: 7, age: Duration::from_secs(1) });
-        let idle = DatabaseRecord::default();
-        let following = DatabaseRecord { phase: Phase::Following, ..idle };
-        let switched =
-            DatabaseRecord { active: Engine::Postgres, epoch: 1, phase: Phase::Reversible };
-        assert_eq!(known_lag(&idle, false, None), none);
-        assert_eq!(known_lag(&idle, false, some), some);
-        assert_eq!(known_lag(&following, false, some), some);
-        assert_eq!(known_lag(&following, false, None), None);
-        assert_eq!(known_lag(&following, true, some), None);
-        assert_eq!(known_lag(&switched, false, some), some);
-        assert_eq!(known_lag(&switched, true, some), None);
-    }
-
-    #[test]
-    fn the_phase_is_that_of_the_operation_that_moves_the_database_on() {
-        let record = DatabaseRecord { phase: Phase::Following, ..DatabaseRecord::default() };
-        let shown = |kind: OperationKind, state: OperationState, of: Phase| {
-            let operation = v1::Operation {
-                kind: kind.into(),
-                state: state.into(),
-                phase: of.into(),
-                ..v1::Operation::default()
-            };
-            phase(&record, Some(&operation))
-        };
-        use OperationState::{Failed, Running};
-        assert_eq!(phase(&record, None), Phase::Following);
-        assert_eq!(shown(OperationKind::Migrate, Running, Phase::Copying), Phase::Copying);
-        assert_eq!(shown(OperationKind::Migrate, Failed, Phase::Copying), Phase::Following);
-        // It has not looked yet whether it may go on.
-        assert_eq!(shown(OperationKind::Cutover, Running, Phase::Idle), Phase::Following);
-        assert_eq!(shown(OperationKind::Cutover, Running, Phase::CuttingOver), Phase::CuttingOver);
-        assert_eq!(shown(OperationKind::Abort, Running, Phase::Aborting), Phase::Aborting);
-        assert_eq!(shown(OperationKind::Validate, Running, Phase::Validating), Phase::Following);
     }
 }

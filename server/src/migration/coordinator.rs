@@ -3,12 +3,13 @@
 //! What follows what is decided in `phase`; what a phase does is elsewhere. Here each phase is
 //! recorded before its work begins, and its work is repeated while PostgreSQL is away.
 
+mod backup;
 mod outcome;
 mod patience;
 
 use std::time::{Duration, Instant};
 
-use switchback_proto::v1::{CutoverMode, Engine, LagEvent, MigrateRequest, Phase, Severity};
+use switchback_proto::v1::{CutoverMode, LagEvent, MigrateRequest, Phase, Severity};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ use patience::{LONGEST_WAIT, finishes};
 
 use crate::{
     apply::Extent,
-    backup::{Backups, Creation, new_id},
+    backup::Backups,
     db::{
         Database,
         control::{ControlStore, DatabaseRecord},
@@ -384,29 +385,6 @@ impl<'a> Coordinator<'a> {
         journal.epoch = self.store.database(&self.run.database).await?.epoch;
         journal.plan = Some(planned.plan);
         journal.schema = Some(planned.schema);
-        Ok(())
-    }
-
-    /// Stores the source as it is before the first change.
-    async fn back_up(&self, journal: &mut Journal) -> Result<()> {
-        let name = &self.run.database;
-        if !self.request.backup_id.is_empty() {
-            self.backups.check(name, &self.request.backup_id).await?;
-            journal.report.backup_id = self.request.backup_id.clone();
-        } else if !self.request.skip_backup {
-            let creation = Creation {
-                database: self.database,
-                engine: Engine::Sqlite,
-                id: new_id(),
-                log: &self.run.log,
-                halt: &self.halt,
-            };
-            let report = self.backups.create(creation).await.map_err(|error| {
-                let hint = format!("{}; or go without a backup (--skip-backup)", error.hint_text());
-                error.at("the backup before the migration").hint(hint)
-            })?;
-            journal.report.backup_id = report.backup_id;
-        }
         Ok(())
     }
 

@@ -156,7 +156,9 @@ async fn a_file_that_vacuums_itself_is_replaced() {
                  INSERT INTO u SELECT randomblob(3000) FROM n; DELETE FROM u WHERE rowid % 2;"
             );
             rig.source().execute_batch(&sql).expect("another file");
-            rig.cli(&["restore", &first, "--overwrite"]).await.expect(0);
+            let run = rig.cli(&["restore", &first, "--overwrite"]).await;
+            run.expect(0);
+            assert_eq!(run.report()["validated"], true, "{}", run.stdout);
             assert_sound(&rig.source);
             assert_eq!(content(&rig.source), before, "{stored} over {present} with {rows}");
             rig.source().execute_batch("DELETE FROM t; VACUUM").expect("it can be used");

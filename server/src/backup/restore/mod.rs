@@ -7,6 +7,7 @@ mod into_postgres;
 mod into_sqlite;
 mod new_file;
 mod one_table;
+mod overwrite;
 mod rows;
 
 use std::{path::PathBuf, time::Instant};
