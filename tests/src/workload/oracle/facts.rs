@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use rusqlite::{Connection, OpenFlags};
 use tokio_postgres::Client;
 
+use super::Side;
 use crate::workload::{
     cell::{Cell, Row},
     schema::TABLES,
@@ -25,7 +26,15 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of_sqlite(file: &Path) -> Self {
+    /// What an engine holds.
+    pub(super) async fn of(side: Side<'_>) -> Self {
+        match side {
+            Side::Sqlite(file) => Self::of_sqlite(file),
+            Side::Postgres(client) => Self::of_postgres(client).await,
+        }
+    }
+
+    fn of_sqlite(file: &Path) -> Self {
         // A journal that a killed writer left must be rolled back, so it is not opened read-only.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = Connection::open_with_flags(file, flags).expect("the SQLite file opens");
@@ -48,7 +57,7 @@ impl Facts {
         facts
     }
 
-    pub(super) async fn of_postgres(client: &Client) -> Self {
+    async fn of_postgres(client: &Client) -> Self {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         client.batch_execute(begin).await.expect("a read transaction");
         let mut facts = Self::default();

@@ -51,6 +51,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    fn unreadable(error: String) -> Self {
+        Self { report: Report::default(), violations: vec![error] }
+    }
+
     /// Fails with the violations if there are any.
     #[track_caller]
     pub fn expect_green(self) -> Report {
@@ -63,38 +67,62 @@ impl Verdict {
 
 /// Judges an engine by all that the journals of a directory say.
 pub async fn check(journals: &Path, side: Side<'_>) -> Verdict {
-    check_until(journals, side, usize::MAX).await
+    let facts = Facts::of(side).await;
+    // After the engine: a line that is written in between is about a transaction that was refused
+    // or that the engine already held.
+    match journal::read_all(journals, usize::MAX) {
+        Ok(histories) => judge(&histories, &facts),
+        Err(error) => Verdict::unreadable(error),
+    }
 }
 
 /// Judges the engine that was active until a switch (the first one is 1) by what the writers had
 /// done before they followed it: every transaction that this engine acknowledged must be in it.
-/// It must be fenced; its writers may have gone on elsewhere, or may go on being refused.
+/// It must be fenced; its writers may have gone on elsewhere, or may go on being refused. What
+/// they have written elsewhere since may have been carried over: of each writer, up to some point.
 pub async fn check_at_switch(journals: &Path, side: Side<'_>, switch: usize) -> Verdict {
-    check_until(journals, side, switch.saturating_sub(1)).await
+    let facts = Facts::of(side).await;
+    let until = match journal::read_all(journals, switch.saturating_sub(1)) {
+        Ok(histories) => histories,
+        Err(error) => return Verdict::unreadable(error),
+    };
+    let until: BTreeMap<i64, usize> =
+        until.iter().map(|history| (history.writer, history.transactions.len())).collect();
+    judge_up_to_some_point(journals, &facts, |history| {
+        until.get(&history.writer).copied().unwrap_or_default()
+    })
 }
 
 /// Judges a snapshot that was taken while the writers went on: it must hold the transactions of
 /// each up to some point and nothing of a later one, and all that were acknowledged before `since`,
 /// a time since 1970.
 pub async fn check_snapshot(journals: &Path, side: Side<'_>, since: Duration) -> Verdict {
-    let facts = match side {
-        Side::Sqlite(file) => Facts::of_sqlite(file),
-        Side::Postgres(client) => Facts::of_postgres(client).await,
-    };
+    let facts = Facts::of(side).await;
+    let is_due =
+        |transaction: &journal::Transaction| matches!(transaction.fate, Fate::Ok(at) if at < since);
+    judge_up_to_some_point(journals, &facts, |history| {
+        history.transactions.iter().rposition(is_due).map_or(0, |last| last + 1)
+    })
+}
+
+/// Each writer's transactions count up to the last one that is there, and no less than those that
+/// are due.
+fn judge_up_to_some_point(
+    journals: &Path,
+    facts: &Facts,
+    due: impl Fn(&History) -> usize,
+) -> Verdict {
     let mut histories = match journal::read_all(journals, usize::MAX) {
         Ok(histories) => histories,
-        Err(error) => return Verdict { report: Report::default(), violations: vec![error] },
+        Err(error) => return Verdict::unreadable(error),
     };
     for history in &mut histories {
         let writer = history.writer;
-        let is_due = |transaction: &journal::Transaction| {
-            let before = matches!(transaction.fate, Fate::Ok(at) if at < since);
-            before || facts.count(writer, transaction.n) > 0
-        };
-        let due = history.transactions.iter().rposition(is_due).map_or(0, |last| last + 1);
-        history.transactions.truncate(due);
+        let is_there = |transaction: &journal::Transaction| facts.count(writer, transaction.n) > 0;
+        let there = history.transactions.iter().rposition(is_there).map_or(0, |last| last + 1);
+        history.transactions.truncate(there.max(due(history)));
     }
-    judge(&histories, &facts)
+    judge(&histories, facts)
 }
 
 /// Whether both engines hold the same in every table of the plan.
@@ -102,19 +130,6 @@ pub async fn identical(source: &Path, target: &Client, plan: &Plan) -> Vec<Strin
     let outcomes = checker::compare(source, target, plan).await;
     let differing = outcomes.iter().filter(|outcome| !outcome.is_faithful());
     differing.map(|outcome| format!("{outcome:?}")).collect()
-}
-
-async fn check_until(journals: &Path, side: Side<'_>, switches: usize) -> Verdict {
-    let facts = match side {
-        Side::Sqlite(file) => Facts::of_sqlite(file),
-        Side::Postgres(client) => Facts::of_postgres(client).await,
-    };
-    // After the engine: a line that is written in between is about a transaction that was refused
-    // or that the engine already held.
-    match journal::read_all(journals, switches) {
-        Ok(histories) => judge(&histories, &facts),
-        Err(error) => Verdict { report: Report::default(), violations: vec![error] },
-    }
 }
 
 fn judge(histories: &[History], facts: &Facts) -> Verdict {
