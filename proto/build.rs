@@ -13,13 +13,17 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 39] = [
+const JSON: [&str; 43] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
     "IndexPlan",
     "ForeignKeyPlan",
     "CheckPlan",
+    "ExistingSchema",
+    "OuterForeignKey",
+    "Rename",
+    "TriggerPlan",
     "ViewPlan",
     "Choice",
     "Finding",

@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn numbers_that_mean_nothing_are_refused() {
         let options = |identifier_case, schema_mode, guards| {
-            let choices = Vec::new();
-            Some(v1::PlanOptions { choices, identifier_case, schema_mode, guards })
+            let other = v1::PlanOptions::default();
+            Some(v1::PlanOptions { identifier_case, schema_mode, guards, ..other })
         };
         for (case, mode, guards) in [(99, 0, 0), (0, 99, 0), (0, 0, 99)] {
             let options = options(case, mode, guards);

@@ -45,11 +45,12 @@ fn plan() -> Plan {
             on_delete: "CASCADE".into(),
             deferrable: "DEFERRABLE INITIALLY DEFERRED".into(),
             validate: true,
+            ..ForeignKeyPlan::default()
         }],
         checks: vec![CheckPlan {
             name: "c".into(),
             expression: "(\"id\" > 0)".into(),
-            not_valid: false,
+            ..CheckPlan::default()
         }],
         ..TablePlan::default()
     };
@@ -132,7 +133,7 @@ fn names_with_points_do_not_make_two_steps_the_same() {
             checks: vec![CheckPlan {
                 name: name.into(),
                 expression: "true".into(),
-                not_valid: false,
+                ..CheckPlan::default()
             }],
             ..TablePlan::default()
         })

@@ -108,6 +108,7 @@ impl Builder<'_> {
                 String::new()
             },
             validate: true,
+            ..ForeignKeyPlan::default()
         })
     }
 

@@ -102,6 +102,7 @@ impl Builder<'_> {
             constraint: false,
             terms,
             predicate: candidate.predicate,
+            ..IndexPlan::default()
         });
     }
 
@@ -123,7 +124,7 @@ impl Builder<'_> {
             unique: true,
             constraint: true,
             terms,
-            predicate: String::new(),
+            ..IndexPlan::default()
         });
     }
 

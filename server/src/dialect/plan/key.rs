@@ -68,7 +68,7 @@ impl Builder<'_> {
                     unique: true,
                     constraint: !json,
                     terms,
-                    predicate: String::new(),
+                    ..IndexPlan::default()
                 },
                 nulls,
             );

@@ -82,6 +82,7 @@ pub fn build(inputs: PlanInputs<'_>) -> Plan {
         findings: weighed(findings),
         choices: inputs.options.choices.clone(),
         guards: guards(inputs.options).into(),
+        existing: None,
     }
 }
 

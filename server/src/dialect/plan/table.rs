@@ -1,6 +1,6 @@
 //! Tables and their columns.
 
-use switchback_proto::v1::{ColumnPlan, Disposition, Finding, Severity, TablePlan};
+use switchback_proto::v1::{CheckPlan, ColumnPlan, Disposition, Finding, Severity, TablePlan};
 
 use super::{
     super::{
@@ -177,6 +177,7 @@ impl<'a> Builder<'a> {
             generated: String::new(),
             identity,
             reason: decision.reason.clone(),
+            ..ColumnPlan::default()
         }
     }
 
@@ -308,8 +309,7 @@ impl<'a> Builder<'a> {
                         .unwrap_or_else(|| format!("{}_check", self.table_names[number]));
                     let draft = &mut self.drafts[number];
                     let name = draft.constraints.reserve(&wanted);
-                    let check =
-                        switchback_proto::v1::CheckPlan { name, expression, not_valid: false };
+                    let check = CheckPlan { name, expression, ..CheckPlan::default() };
                     draft.plan.checks.push(check);
                 }
                 Err(reason) => self.warn(
