@@ -250,7 +250,14 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) options: OptionArgs,
     /// Use a reviewed plan, as `plan --write` makes it; `-` reads it from stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "identifiers", "guards"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "on", "identifiers", "guards", "schema", "target_schema", "empty_target", "time_zone",
+            "include", "exclude", "rename",
+        ]
+    )]
     pub(crate) plan: Option<PathBuf>,
     /// Go on with up to this many rejected rows
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -327,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn renames_are_of_tables_or_columns() {
+        let options = options(&["--rename", "a=b", "--rename", "a.c=d=e"]);
+        let names = |rename: &switchback_client::v1::Rename| {
+            [&rename.table, &rename.column, &rename.target].map(String::clone)
+        };
+        let renames: Vec<[String; 3]> = options.renames.iter().map(names).collect();
+        assert_eq!(renames, [["a", "", "b"], ["a", "c", "d=e"]].map(|r| r.map(str::to_owned)));
+    }
+
+    #[test]
     fn wrong_arguments_are_refused() {
         for wrong in [
             &["plan", "--on", "a"][..],
@@ -336,6 +353,11 @@ mod tests {
             &["plan", "--guards", "none"],
             &["migrate", "--plan", "p.json", "--guards", "lenient"],
             &["migrate", "--plan", "p.json", "--on", "a=fail"],
+            &["migrate", "--plan", "p.json", "--empty-target"],
+            &["plan", "--schema", "theirs"],
+            &["plan", "--rename", "users"],
+            &["plan", "--rename", "users.=name"],
+            &["plan", "--rename", "users="],
             &["migrate", "--allow-rejects", "-1"],
             &["validate", "--max-differences", "0"],
             &["validate", "--max-differences", "1001"],

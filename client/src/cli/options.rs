@@ -2,7 +2,7 @@
 
 use clap::{Args as ArgsGroup, ValueEnum};
 use switchback_client::{
-    v1::{Choice, Disposition, GuardMode, IdentifierCase, PlanOptions},
+    v1::{Choice, Disposition, GuardMode, IdentifierCase, PlanOptions, Rename, SchemaMode},
     words::Word,
 };
 
@@ -19,6 +19,35 @@ pub(crate) struct OptionArgs {
     /// strict]
     #[arg(long, value_enum, value_name = "MODE")]
     guards: Option<Guards>,
+    /// Make the tables, or fill those that the application has made in PostgreSQL [default: create]
+    #[arg(long, value_enum, value_name = "MODE")]
+    schema: Option<Schema>,
+    /// Schema in PostgreSQL that the tables go to or are in [default: the first of the user's
+    /// search_path]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    target_schema: String,
+    /// With --schema existing: delete the rows that the tables hold
+    #[arg(long)]
+    empty_target: bool,
+    /// With --schema existing: the zone of texts without an offset, such as Europe/Berlin
+    /// [default: UTC]
+    #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
+    time_zone: String,
+    /// Only these tables; `*` stands for any letters, and it may be given several times
+    #[arg(long, value_name = "TABLE")]
+    include: Vec<String>,
+    /// All but these tables, and with --schema existing all but these columns
+    #[arg(long, value_name = "TABLE[.COLUMN]")]
+    exclude: Vec<String>,
+    /// With --schema existing: what is called otherwise in PostgreSQL
+    #[arg(long, value_name = "TABLE[.COLUMN]=NAME", value_parser = rename)]
+    rename: Vec<Rename>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Schema {
+    Create,
+    Existing,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -55,9 +84,31 @@ impl OptionArgs {
             choices,
             identifier_case: identifier_case.into(),
             guards: guards.into(),
-            ..Default::default()
+            schema_mode: match self.schema {
+                None => SchemaMode::Unspecified,
+                Some(Schema::Create) => SchemaMode::Create,
+                Some(Schema::Existing) => SchemaMode::Existing,
+            }
+            .into(),
+            target_schema: self.target_schema,
+            empty_target: self.empty_target,
+            time_zone: self.time_zone,
+            include_tables: self.include,
+            exclude_tables: self.exclude,
+            renames: self.rename,
         }
     }
+}
+
+fn rename(text: &str) -> Result<Rename, String> {
+    let (source, target) = text
+        .split_once('=')
+        .ok_or("give what it is called on either side: users.name=full_name")?;
+    let (table, column) = source.split_once('.').unwrap_or((source, ""));
+    if table.is_empty() || target.is_empty() || source.ends_with('.') {
+        return Err("a name is empty: write TABLE=NAME or TABLE.COLUMN=NAME".to_owned());
+    }
+    Ok(Rename { table: table.into(), column: column.into(), target: target.into() })
 }
 
 fn choice(text: &str) -> Result<Choice, String> {

@@ -37,6 +37,25 @@ pub fn count(
     Ok(orphans)
 }
 
+/// The same for foreign keys that are not the file's own, by comparing bytes.
+pub fn compared(
+    connection: &Connection,
+    file: &SourceFile,
+    schema: &SourceSchema,
+) -> Result<Vec<OrphanCount>> {
+    let mut orphans = Vec::new();
+    for (number, table) in schema.tables.iter().enumerate() {
+        for (foreign_key, key) in table.foreign_keys.iter().enumerate() {
+            let found = compare(connection, schema, table, key);
+            let KeyCount { count, examples } = found.map_err(|error| file.explain(error))?;
+            if count > 0 {
+                orphans.push(OrphanCount { table: number, foreign_key, count, examples });
+            }
+        }
+    }
+    Ok(orphans)
+}
+
 #[derive(Debug, Clone, Default)]
 struct KeyCount {
     count: u64,

@@ -1,5 +1,6 @@
 //! Switchback's own schema in PostgreSQL: what it knows about each database, and what it made.
 
+mod existing;
 mod facts;
 mod follow;
 mod kept;

@@ -83,8 +83,8 @@ codes! {
         "Values are longer than the declared length, which SQLite does not enforce.";
     SEVERAL_FORMS = "several_forms", "note",
         "The values of a column have more than one form, so it got a plain type.";
-    NOT_NULL_VIOLATED = "not_null_violated", "warning",
-        "A NOT NULL column holds NULLs. The column takes NULLs in the target.";
+    NOT_NULL_VIOLATED = "not_null_violated", "warning or blocker",
+        "A NOT NULL column holds NULLs. The column takes NULLs in the target; an existing one does not, which blocks.";
     NULL_IN_PRIMARY_KEY = "null_in_primary_key", "warning",
         "A primary key holds NULLs, which SQLite takes. It becomes a unique constraint.";
     NO_PRIMARY_KEY = "no_primary_key", "note",
@@ -128,7 +128,47 @@ codes! {
     NO_TABLES = "no_tables", "warning",
         "The source has no tables: there is nothing to migrate.";
     TARGET_NOT_EMPTY = "target_not_empty", "blocker",
-        "The target schema holds relations or types already. Use an empty database, or drop what is there.";
+        "The target schema holds relations or types already, or an existing table rows. Use an empty database, drop what is there, or have rows deleted with `--empty-target`.";
+    UNKNOWN_NAME = "unknown_name", "blocker",
+        "An option names a table or column that is not there. Names are those of the source, and after `=` those of the target.";
+    TABLE_ONLY_IN_SOURCE = "table_only_in_source", "blocker or note",
+        "Into an existing schema: the target has no table for this one. Without rows in it that is a note. Let the application's migrations make it, rename it, or leave it out.";
+    ONLY_IN_TARGET = "only_in_target", "note",
+        "Into an existing schema: tables of the target that nothing goes to. They stay as they are.";
+    BOOKKEEPING_TABLE = "bookkeeping_table", "note",
+        "Into an existing schema: a table in which a tool for schema migrations keeps its versions. They are compared and not copied.";
+    MATCHED_BY_LIKENESS = "matched_by_likeness", "note",
+        "Into an existing schema: a table or column goes to one whose name differs in case or underscores.";
+    TARGET_UNFIT = "target_unfit", "blocker",
+        "Into an existing schema: rows cannot be loaded into the target's table, the message says why.";
+    TYPE_NOT_SUPPORTED = "type_not_supported", "blocker",
+        "Into an existing schema: no codec makes the target's type. docs/type-mapping.md lists those that there are.";
+    COLUMN_ONLY_IN_SOURCE = "column_only_in_source", "blocker, warning or note",
+        "Into an existing schema: the target has no column for this one. It blocks where there are values, and is a warning where it is left out as asked for.";
+    COLUMN_ONLY_IN_TARGET = "column_only_in_target", "note",
+        "Into an existing schema: nothing goes to a column of the target. It gets its default, and what is written to it does not come back.";
+    COLUMN_WITHOUT_VALUE = "column_without_value", "blocker",
+        "Into an existing schema: a column of the target takes no NULL, has no default, and nothing goes to it.";
+    FORM_CHANGES = "form_changes", "note",
+        "Into an existing schema: values keep their meaning and not their form. A row that is changed on PostgreSQL comes back in one form.";
+    KEY_FORM = "key_form", "blocker",
+        "Into an existing schema: a column that names rows has values in several forms. A row that comes back could not be found by it.";
+    KEY_NOT_INDEXED = "key_not_indexed", "note",
+        "Into an existing schema: the target has no unique key on what names rows in the source. A unique index of Switchback's own stands for it until finalize.";
+    KEY_NOT_CARRIED = "key_not_carried", "warning",
+        "Into an existing schema: what names rows in the source has no place in the target. Any change carries the whole table over again.";
+    ZONE_ASSUMED = "zone_assumed", "warning",
+        "Into an existing schema: texts without an offset go to a column with one. They are taken for UTC, or for times in the zone of --time-zone.";
+    EPOCH_UNCLEAR = "epoch_unclear", "blocker",
+        "Into an existing schema: numbers that could be times of several units. Choose the codec in the plan.";
+    UNIQUE_COLLISION = "unique_collision", "blocker",
+        "Into an existing schema: values occur more than once, and a key of the target takes each once.";
+    TARGET_EMPTIED = "target_emptied", "warning",
+        "Into an existing schema: rows of the target are deleted before the copy, as asked for.";
+    TRIGGERS_OFF = "triggers_off", "note",
+        "Into an existing schema: triggers of the target are off until the switch. Copied rows do not fire them.";
+    CHECKED_LATER = "checked_later", "note",
+        "Into an existing schema: CHECKs of the target are made again when the rows are there. A row that breaks one stops the migration.";
     NOT_CANONICAL = "not_canonical", "blocker",
         "Values do not go through the codec that a changed plan gives their column. Change the plan, or choose `reject`.";
     INDEX_REFUSED = "index_refused", "warning",

@@ -11,6 +11,7 @@ mod coordinator;
 mod cut;
 mod cutover;
 mod finalize;
+mod fitting;
 mod following;
 mod forced;
 mod index;

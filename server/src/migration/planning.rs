@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, Severity};
+use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, SchemaMode, Severity};
 use tokio_util::sync::CancellationToken;
 
-use super::rehearsal;
+use super::{fitting, rehearsal};
 use crate::{
     capture::mark,
     census,
@@ -16,7 +16,7 @@ use crate::{
         finding::{self, Place, finding},
         plan::{self, PlanInputs},
         schema::SourceSchema,
-        typemap,
+        selection, typemap,
     },
     error::{Error, Reason, Result},
     operations::EventLog,
@@ -46,22 +46,27 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
     let schema = blocking(move || read_schema(&source)).await?;
     let target = inputs.database.target();
     let name = &inputs.database.config.name;
-    let wanted = inputs.given.map_or("", |plan| plan.target_schema.as_str());
+    let wanted =
+        inputs.given.map_or(&inputs.options.target_schema, |plan| &plan.target_schema).as_str();
     let facts = target.inspect(name, wanted).await?;
     facts.check()?;
     let mut plan = match inputs.given {
         Some(given) => check_given(inputs, given, &schema).await?,
+        None if inputs.options.schema_mode() == SchemaMode::Existing => {
+            fitting::plan(inputs, &schema, &facts.schema).await?
+        }
         None => take_census(inputs, &schema, &facts).await?,
     };
+    let existing = plan.existing.is_some();
     for planned in &mut plan.tables {
         // Also where a reviewed plan says otherwise: capture needs it.
         let source = schema.tables.iter().find(|table| table.name == planned.source);
         planned.carries_rowid = source.is_some_and(|table| capture::carries_rowid(table, planned));
     }
-    plan.findings.extend(in_the_way(&facts));
+    plan.findings.extend(in_the_way(&facts).filter(|_| !existing));
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);
-    if blockers(&plan).next().is_none() && !migrated {
+    if blockers(&plan).next().is_none() && !migrated && !existing {
         let found = plan.findings.len();
         let rehearsed = rehearsal::rehearse(&target, &mut plan, inputs.halt).await;
         if inputs.given.is_some() {
@@ -94,16 +99,27 @@ async fn take_census(
     blocking(move || {
         check_pages(&source)?;
         let connection = source.open()?;
-        let facts = scan(&source, &connection, &schema, &log, &halt)?;
-        let orphans = census::orphans::count(&connection, &source, &schema)?;
-        Ok(plan::build(PlanInputs {
+        let mut findings = selection::unknown(&schema, &options);
+        let mut chosen = schema;
+        chosen.tables.retain(|table| {
+            let wanted = selection::is_wanted(&table.name, &options);
+            if !wanted {
+                findings.push(selection::left_out(&table.name));
+            }
+            wanted
+        });
+        let facts = scan(&source, &connection, &chosen, &log, &halt)?;
+        let orphans = census::orphans::count(&connection, &source, &chosen)?;
+        let mut plan = plan::build(PlanInputs {
             database: &name,
             target_schema: &target_schema,
-            schema: &schema,
+            schema: &chosen,
             facts: &facts,
             orphans: &orphans,
             options: &options,
-        }))
+        });
+        plan.findings.extend(findings);
+        Ok(plan)
     })
     .await
 }
@@ -111,7 +127,7 @@ async fn take_census(
 /// Damaged pages are found before anything else, those that no scan would meet included.
 ///
 /// The check needs a connection of its own.
-fn check_pages(source: &SourceFile) -> Result<()> {
+pub(super) fn check_pages(source: &SourceFile) -> Result<()> {
     let connection = source.open()?;
     let damage = census::scan::quick_check(&connection).map_err(|error| source.explain(error))?;
     let Some(first) = damage.first() else { return Ok(()) };
@@ -161,8 +177,13 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
     }
     plan::check_plan(given, schema).map_err(|problems| unfit(&problems))?;
     let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
-    let (mut plan, schema) = (given.clone(), schema.clone());
-    plan.findings.retain(|found| still_holds(found, given));
+    let mut plan = given.clone();
+    if given.existing.is_some() {
+        plan.findings = fitting::review(inputs, schema, given).await?;
+    } else {
+        plan.findings.retain(|found| still_holds(found, given));
+    }
+    let schema = schema.clone();
     plan.findings.extend(plan::left_out(&plan, &schema));
     blocking(move || {
         check_pages(&source)?;
@@ -185,7 +206,7 @@ fn still_holds(found: &Finding, plan: &Plan) -> bool {
     !found_again && !moot
 }
 
-fn unfit(problems: &[String]) -> Error {
+pub(super) fn unfit(problems: &[String]) -> Error {
     Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
         .hint("make a new one with `switchback plan --write FILE` and change that")
 }

@@ -7,9 +7,9 @@ use switchback_proto::v1;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{database_service::later, status_of};
+use super::status_of;
 use crate::{
-    dialect::typemap,
+    dialect::{ident, typemap},
     error::{Error, Reason},
 };
 
@@ -23,6 +23,10 @@ const LONGEST_REQUEST_ID: usize = 256;
 
 /// Room for what is put behind it in the names of files and databases.
 const LONGEST_NAME: usize = 40;
+
+/// Names of tables in a request, and bytes of each.
+const MOST_TABLES: usize = 10_000;
+const LONGEST_TABLE: usize = 256;
 
 pub(super) fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
@@ -129,9 +133,16 @@ fn options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
     known("identifier_case", v1::IdentifierCase::try_from(options.identifier_case))?;
     known("schema_mode", v1::SchemaMode::try_from(options.schema_mode))?;
     known("guards", v1::GuardMode::try_from(options.guards))?;
-    if options.schema_mode() == v1::SchemaMode::Existing {
-        return later("schema mode `existing`");
+    let into_existing = options.schema_mode() == v1::SchemaMode::Existing;
+    let only_there =
+        options.empty_target || !options.time_zone.is_empty() || !options.renames.is_empty();
+    if only_there && !into_existing {
+        return Err(refuse(
+            "empty_target, time_zone and renames are for an existing schema",
+            "set schema_mode to EXISTING (`--schema existing`)",
+        ));
     }
+    names(options)?;
     let unknown = options.choices.iter().find(|choice| {
         choice.disposition() == v1::Disposition::Unspecified
             || !typemap::CHOICES.contains(&choice.code.as_str())
@@ -142,6 +153,28 @@ fn options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
             "choices are CODE=fail|encode|reject for the codes that a plan's findings offer",
         ))
     })
+}
+
+/// Names become identifiers and patterns.
+fn names(options: &v1::PlanOptions) -> Result<(), Status> {
+    let schema = options.target_schema.as_str();
+    if schema.len() > ident::LONGEST || schema.starts_with("pg_") || schema.contains('\0') {
+        return Err(refuse(
+            "target_schema is no name that a schema can have",
+            "choose another one",
+        ));
+    }
+    let patterns = options.include_tables.iter().chain(&options.exclude_tables);
+    let renames = options.renames.iter();
+    let named = renames.flat_map(|rename| [&rename.table, &rename.column, &rename.target]);
+    let many = options.include_tables.len() + options.exclude_tables.len() + options.renames.len();
+    if many > MOST_TABLES || patterns.chain(named).any(|name| name.len() > LONGEST_TABLE) {
+        return Err(refuse(
+            "too many names of tables, or too long ones",
+            "the most are 10000 of 256 bytes; a plan in a file takes more",
+        ));
+    }
+    Ok(())
 }
 
 fn request_id(id: &str) -> Result<(), Status> {

@@ -10,7 +10,7 @@ use super::{check, status_of};
 use crate::{
     backup::Backups,
     db::DatabaseSet,
-    error::{Error, Reason, Result},
+    error::Result,
     operations::{self, Operations},
 };
 
@@ -49,12 +49,6 @@ impl Databases {
             events.map(move |event| event.map(wrap).map_err(|error| status_of(&error))),
         )))
     }
-}
-
-/// What the interface has and this version does not.
-pub(super) fn later<T>(method: &str) -> Result<T, Status> {
-    let message = format!("{method} is not in this version");
-    Err(status_of(&Error::new(Reason::Unimplemented, message).hint("use a newer server")))
 }
 
 #[tonic::async_trait]

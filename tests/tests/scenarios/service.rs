@@ -2,7 +2,6 @@
 
 use switchback_proto::v1::{
     AbortRequest, CutoverRequest, FinalizeRequest, PlanOptions, PlanRequest, RollbackRequest,
-    SchemaMode,
 };
 use switchback_tests::{
     cluster::PASSWORD,
@@ -91,15 +90,20 @@ services!(services_v1, v1);
 services!(services_v1alpha, v1alpha);
 
 #[tokio::test]
-async fn what_comes_later_is_unimplemented() {
+async fn options_that_mean_nothing_together_are_refused() {
     let rig = rig().await;
     let mut databases = rig.server.databases();
-    let options = PlanOptions { schema_mode: SchemaMode::Existing.into(), ..Default::default() };
-    let request = PlanRequest { options: Some(options), ..Default::default() };
-    let status = databases.plan(request).await.map(drop).expect_err("not in this version");
-    assert_eq!(status.code(), Code::Unimplemented);
-    let info = status.get_details_error_info().expect("rich error");
-    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("UNIMPLEMENTED", "switchback"));
+    for options in [
+        PlanOptions { empty_target: true, ..Default::default() },
+        PlanOptions { time_zone: "UTC".to_owned(), ..Default::default() },
+        PlanOptions { target_schema: "pg_temp".to_owned(), ..Default::default() },
+    ] {
+        let request = PlanRequest { options: Some(options), ..Default::default() };
+        let status = databases.plan(request).await.map(drop).expect_err("refused");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let info = status.get_details_error_info().expect("rich error");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_REQUEST", "switchback"));
+    }
     rig.finish().await;
 }
 

@@ -279,6 +279,16 @@ impl Codec {
         own && self.carries(value, scratch)
     }
 
+    /// Whether the value may be given to this codec: in its form, or with its meaning where the
+    /// codec does not keep forms.
+    pub fn fits(&self, value: Value<'_>, scratch: &mut Scratch) -> bool {
+        if self.keeps_form() {
+            return self.proves(value, scratch);
+        }
+        scratch.field.clear();
+        self.encode(value, &mut scratch.field).is_ok()
+    }
+
     /// Whether the other codec proves ([`Codec::proves`]) all that this one proves.
     pub fn is_within(&self, other: &Self) -> bool {
         let wider = |clock, other| {
@@ -295,6 +305,11 @@ impl Codec {
             (Self::Numeric(Some(_)), Self::Numeric(None)) => true,
             _ => false,
         }
+    }
+
+    /// stub
+    pub fn keeps_form(&self) -> bool {
+        true
     }
 
     /// The PostgreSQL type that a column with this codec gets.

@@ -87,7 +87,7 @@ pub fn build(inputs: PlanInputs<'_>) -> Plan {
 }
 
 /// The mode by its name, so that a plan in a file says it.
-fn guards(options: &PlanOptions) -> GuardMode {
+pub(super) fn guards(options: &PlanOptions) -> GuardMode {
     match options.guards() {
         GuardMode::Unspecified => GuardMode::Strict,
         mode => mode,
@@ -95,7 +95,7 @@ fn guards(options: &PlanOptions) -> GuardMode {
 }
 
 /// The heaviest first; among equals in the order of the schema.
-fn weighed(mut findings: Vec<Finding>) -> Vec<Finding> {
+pub(super) fn weighed(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }

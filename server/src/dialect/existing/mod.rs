@@ -1,0 +1,19 @@
+//! Into tables that the application has made in PostgreSQL: which table and column is which, and
+//! how each value gets there.
+
+mod build;
+mod columns;
+mod draft;
+pub mod facts;
+mod keys;
+mod matching;
+mod review;
+pub mod target;
+pub mod types;
+
+pub use self::{
+    build::{Found, build},
+    draft::{Draft, DraftTable, Pair, draft},
+    keys::{Collision, Unique, foreign_keys, uniques},
+    review::reviewed,
+};
