@@ -17,3 +17,6 @@ pub use self::{
     keys::{Collision, Unique, foreign_keys, uniques},
     review::reviewed,
 };
+
+#[cfg(test)]
+mod tests;
