@@ -17,3 +17,4 @@ pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
 mod view;
+pub mod wire;
