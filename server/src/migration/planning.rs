@@ -58,10 +58,12 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
         let source = schema.tables.iter().find(|table| table.name == planned.source);
         planned.carries_rowid = source.is_some_and(|table| capture::carries_rowid(table, planned));
     }
-    plan.findings.extend(in_the_way(&facts));
+    // The tables of an existing schema are there, and what they have was made by the application.
+    let existing = plan.existing.is_some();
+    plan.findings.extend(in_the_way(&facts).filter(|_| !existing));
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);
-    if blockers(&plan).next().is_none() && !migrated {
+    if blockers(&plan).next().is_none() && !migrated && !existing {
         let found = plan.findings.len();
         let rehearsed = rehearsal::rehearse(&target, &mut plan, inputs.halt).await;
         if inputs.given.is_some() {
