@@ -53,6 +53,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("TARGET_UNSUPPORTED", Exit::Precondition),
     ("TARGET_NOT_EMPTY", Exit::Precondition),
     ("TARGET_IN_USE", Exit::Precondition),
+    ("TARGET_CHANGED", Exit::Precondition),
     ("TARGET_FULL", Exit::Failed),
     ("TARGET_FAILED", Exit::Failed),
     ("PLAN_BLOCKED", Exit::Precondition),

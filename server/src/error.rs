@@ -109,6 +109,8 @@ reasons! {
     TargetNotEmpty = "TARGET_NOT_EMPTY", Precondition;
     /// The target holds a migration that this server does not know.
     TargetInUse = "TARGET_IN_USE", Precondition;
+    /// The target's tables are not those that were planned for.
+    TargetChanged = "TARGET_CHANGED", Precondition;
     /// PostgreSQL has no space left.
     TargetFull = "TARGET_FULL", Exhausted;
     /// Anything else that PostgreSQL said.

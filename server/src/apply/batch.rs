@@ -272,7 +272,7 @@ impl TableBatch {
         let reject = Reject {
             row_key: row.key().map_err(explain)?,
             exact_key: columns::exact_key(&followed.key, row).map_err(explain)?,
-            column: followed.columns[refused.column].source.clone(),
+            column: followed.columns[refused.column].shown().to_owned(),
             reason: encode::code(refused.refusal).to_owned(),
             row_data: row_data(file, &columns::planned(&followed.columns), row)?,
         };

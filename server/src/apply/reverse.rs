@@ -7,23 +7,25 @@
 mod kept;
 mod read;
 mod refused;
+mod skipped;
 mod write;
 
 use std::sync::Arc;
 
 use switchback_proto::v1::{GuardMode, Plan};
 
+use self::skipped::{Parts, Skipped};
 use super::tables::{FollowedTable, Unnested};
 use crate::{
     copy::{
-        columns::Column as Carried,
+        columns::{self, Column as Carried},
         reader::{changed, exactly},
     },
     dialect::{
         codec::sent_as,
         guard::{Guard, Storage, guard},
         ident,
-        reverse::Captured,
+        reverse::{Captured, KeyColumn},
         schema::{Affinity, Column, SourceSchema, Table},
         sqlite::quote,
     },
@@ -37,6 +39,7 @@ pub(crate) use write::write;
 
 /// A table whose changes are carried back.
 pub(crate) struct ReversedTable {
+    /// With the columns that are carried back.
     pub(crate) followed: FollowedTable,
     /// How SQLite stores the carried columns.
     storages: Vec<Storage>,
@@ -47,6 +50,8 @@ pub(crate) struct ReversedTable {
     delete: String,
     delete_all: String,
     insert: String,
+    /// Where SQLite has columns that the target has not.
+    skipped: Option<Skipped>,
     /// The key of a row `t` as PostgreSQL's change log has it. Only with lenient guards, and where
     /// something names a row: the rows that SQLite cannot hold are kept aside by it.
     kept_by: Option<String>,
@@ -61,6 +66,7 @@ pub(crate) fn reversed(
     let tables = followed.into_iter().map(|followed| {
         let table = schema.tables.iter().find(|table| table.name == followed.plan.source);
         let table = table.ok_or_else(changed)?;
+        let followed = carried_back(followed, table)?;
         if let Some(name) = unknown_collation(table) {
             return Err(uncollated(&table.name, name));
         }
@@ -82,6 +88,7 @@ pub(crate) fn reversed(
         let name = quote(&table.name);
         let marks: Vec<String> = (1..=carried.len()).map(|number| format!("?{number}")).collect();
         let unnested = Unnested::new(&plan.target_schema, &followed.plan, &followed.columns);
+        let skipped = skipped(&followed, table)?;
         let lenient = plan.guards() == GuardMode::Lenient;
         Ok(ReversedTable {
             kept_by: kept_by(&followed).filter(|_| lenient),
@@ -96,10 +103,45 @@ pub(crate) fn reversed(
                 marks.join(", ")
             ),
             storages,
+            skipped,
             followed,
         })
     });
     tables.collect::<Result<Vec<_>>>().map(Arc::new)
+}
+
+/// The table with the columns that go back.
+fn carried_back(followed: FollowedTable, table: &Table) -> Result<FollowedTable> {
+    let columns = columns::returned(&followed.plan, table)?;
+    let place = |number: &usize| {
+        let key = &followed.columns[*number].target;
+        columns.iter().position(|column| column.target == *key)
+    };
+    let key = followed.key.as_ref().and_then(|key| key.iter().map(place).collect());
+    Ok(FollowedTable { columns, key, ..followed })
+}
+
+/// What keeps the values of columns that are not carried; `None` where all are.
+fn skipped(followed: &FollowedTable, table: &Table) -> Result<Option<Skipped>> {
+    let is_carried = |name: &str| followed.columns.iter().any(|c| !c.ours && c.source == name);
+    let stored = table.columns.iter().filter(|column| column.generated.is_none());
+    let skipped: Vec<&str> =
+        stored.map(|column| column.name.as_str()).filter(|name| !is_carried(name)).collect();
+    if skipped.is_empty() {
+        return Ok(None);
+    }
+    let Some(key) = &followed.key else {
+        let message = format!(
+            "the table {} has columns that PostgreSQL lacks, and nothing names its rows",
+            table.name
+        );
+        return Err(Error::new(Reason::ReturnRefused, message).hint(
+            "what is written on PostgreSQL cannot be carried back to SQLite: finalize when ready",
+        ));
+    };
+    let carried: Vec<&str> = followed.columns.iter().map(|column| column.source.as_str()).collect();
+    let parts = Parts { table: &table.name, carried: &carried, key, skipped: &skipped };
+    Ok(Some(Skipped::new(parts)))
 }
 
 impl ReversedTable {
@@ -107,7 +149,7 @@ impl ReversedTable {
     pub(crate) fn captured<'a>(
         &'a self,
         plan: &'a Plan,
-        key: &'a [(&'a str, &'a str)],
+        key: &'a [KeyColumn<'a>],
         guards: &'a [(&'a str, Guard)],
     ) -> Captured<'a> {
         Captured {
@@ -127,18 +169,23 @@ impl ReversedTable {
         }
         let columns = self.followed.columns.iter().zip(&self.storages);
         let guards = columns.filter_map(|(column, storage)| {
-            let value = format!("NEW.{}", ident::quote(&column.target));
-            let guard = guard(&column.codec, &column.r#type, *storage, &value)?;
+            let guard = guard(&column.codec, column.built_in(), *storage, &column.value("NEW"))?;
             Some((column.target.as_str(), guard))
         });
         guards.collect()
     }
 
-    /// Name and type in the target of the columns that name a row.
-    pub(crate) fn key(&self) -> Vec<(&str, &str)> {
+    /// The columns that name a row.
+    pub(crate) fn key(&self) -> Vec<KeyColumn<'_>> {
         let columns = self.followed.key.iter().flatten();
         let columns = columns.map(|number| &self.followed.columns[*number]);
-        columns.map(|column| (column.target.as_str(), column.r#type.as_str())).collect()
+        columns
+            .map(|column| KeyColumn {
+                name: &column.target,
+                r#type: &column.r#type,
+                wire: &column.wire,
+            })
+            .collect()
     }
 
     /// The condition over a row `t` of PostgreSQL that it is not kept aside; `None` where none is.
@@ -156,7 +203,7 @@ impl ReversedTable {
 fn kept_by(table: &FollowedTable) -> Option<String> {
     let fields = table.key.as_ref()?.iter().map(|number| {
         let column = &table.columns[*number];
-        sent_as(&column.r#type, &format!("t.{}", ident::quote(&column.target)))
+        sent_as(column.built_in(), &column.value("t"))
     });
     Some(format!("ARRAY[{}]", fields.collect::<Option<Vec<_>>>()?.join(", ")))
 }

@@ -12,6 +12,7 @@ use crate::{
         capture::{CaptureKey, capture_key, keyed},
         ident::{qualified, quote},
         schema::{RowAddress, SourceSchema, Table},
+        wire,
     },
     error::Result,
 };
@@ -53,7 +54,7 @@ pub(crate) fn followed(plan: &Plan, schema: &SourceSchema) -> Result<Vec<Followe
             key.iter().flatten().map(|column| columns[*column].source.as_str()).collect();
         Ok(FollowedTable {
             number: i64::try_from(table_number(position)).unwrap_or(i64::MAX),
-            lookup: Lookup::new(&table, &columns::names(&columns), &names),
+            lookup: Lookup::new(&table, &columns::terms(&columns), &names),
             delete: unnested.delete(key.as_deref().unwrap_or_default()),
             delete_all: format!("DELETE FROM {full}"),
             copy_in: columns::copy_in(&plan.target_schema, planned, &columns),
@@ -91,22 +92,13 @@ impl<'a> Unnested<'a> {
     /// The arrays, and how a row is found by their elements. Behind the arrays of the keys' fields
     /// come those of texts `beside` each key.
     fn keys(&self, key: &[usize], beside: &[&str]) -> (String, String) {
-        // `json` has no comparison of its own.
-        let term = |side: &str, name: &str, column: &Column| {
-            let cast = if column.r#type == "json" { "::text" } else { "" };
-            format!("{side}.{name}{cast}")
-        };
         let numbered =
             || key.iter().zip(1..).map(|(column, number)| (&self.columns[*column], number));
         let mut arrays: Vec<String> =
             numbered().map(|(column, number)| format!("${number}::{}[]", column.r#type)).collect();
         let mut names: Vec<String> = numbered().map(|(_, number)| format!("k{number}")).collect();
-        let terms: Vec<String> = numbered()
-            .map(|(column, number)| {
-                let ours = term("t", &quote(&column.target), column);
-                format!("{ours} = {}", term("k", &format!("k{number}"), column))
-            })
-            .collect();
+        let terms: Vec<String> =
+            numbered().map(|(column, number)| same(column, &format!("k.k{number}"))).collect();
         arrays
             .extend((key.len() + 1..).zip(beside).map(|(number, _)| format!("${number}::text[]")));
         names.extend(beside.iter().map(|name| (*name).to_owned()));
@@ -137,4 +129,20 @@ impl<'a> Unnested<'a> {
         let names = self.columns.iter().map(|column| format!("t.{}", quote(&column.target)));
         names.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The condition that a column of `t` holds the value of the same type.
+fn same(column: &Column, value: &str) -> String {
+    let ours = format!("t.{}", quote(&column.target));
+    // `json` has no comparison of its own.
+    if column.built_in() == "json" {
+        return format!("{ours}::text = {value}::text");
+    }
+    let equal = format!("{ours} = {value}");
+    if column.wire.is_empty() {
+        return equal;
+    }
+    // What is equal to the type (`citext`) need not be the same value; only the plain comparison
+    // goes by an index.
+    format!("{equal} AND {} = {}", column.value("t"), wire::cast(value, &column.wire))
 }

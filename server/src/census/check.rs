@@ -10,7 +10,7 @@ use crate::{
     capture::guard::Seen,
     copy::{
         encode::{code, codec, words},
-        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, changed},
+        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, Term, changed},
     },
     db::source::SourceFile,
     dialect::{
@@ -43,8 +43,8 @@ pub fn refused_values(
         let table = schema.tables.iter().find(|table| table.name == planned.source);
         let table = table.ok_or_else(changed)?;
         let columns = ddl::copy_columns(planned);
-        let names: Vec<Option<&str>> =
-            columns.iter().map(|column| Some(column.source.as_str())).collect();
+        let terms: Vec<Term<'_>> =
+            columns.iter().map(|column| Term::of(&column.source, &column.expression)).collect();
         let codecs = columns.iter().map(|column| codec(planned, &column.codec));
         let mut trial = Trial {
             source,
@@ -54,10 +54,12 @@ pub fn refused_values(
             rows: 0,
             halt,
         };
-        TableReader::new(source, connection, &seen, table, &names).read(&mut trial)?;
+        TableReader::new(source, connection, &seen, table, &terms).read(&mut trial)?;
         let refused = trial.refused;
         findings.extend(refused.into_iter().map(|((column, refusal), trouble)| {
-            finding(plan, planned, names[column].unwrap_or_default(), refusal, trouble)
+            let column = columns[column];
+            let name = if column.source.is_empty() { &column.target } else { &column.source };
+            finding(plan, planned, name, refusal, trouble)
         }));
     }
     Ok(findings)

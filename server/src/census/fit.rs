@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::{
     capture::guard::Seen,
-    copy::reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
+    copy::reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, Term},
     db::source::SourceFile,
     dialect::{
         codec::{Codec, Scratch},
@@ -41,7 +41,7 @@ pub fn table(
     columns: &[Wanted<'_>],
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<TableFit> {
-    let names: Vec<Option<&str>> = columns.iter().map(|column| Some(column.name)).collect();
+    let terms: Vec<Term<'_>> = columns.iter().map(|column| Term::Column(column.name)).collect();
     let mut trial = Trial {
         file,
         columns: columns.iter().map(ColumnTrial::new).collect(),
@@ -49,7 +49,7 @@ pub fn table(
         scratch: Scratch::default(),
         progress,
     };
-    TableReader::new(file, connection, seen, table, &names).read(&mut trial)?;
+    TableReader::new(file, connection, seen, table, &terms).read(&mut trial)?;
     let rows = trial.rows;
     let columns = trial.columns.into_iter().map(|column| column.fit).collect();
     (trial.progress)(rows)?;

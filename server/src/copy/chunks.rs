@@ -90,7 +90,7 @@ pub(super) fn read_tables(shared: &Shared, chunks: Sender<Chunk>) -> Result<()> 
             rows: 0,
             began: None,
         };
-        let columns = columns::names(&job.columns);
+        let columns = columns::terms(&job.columns);
         let (source, schema) = (&shared.source, &shared.schema);
         let mut reader = TableReader::new(source, &connection, schema, &job.table, &columns);
         if let Some(position) = &job.from.position {
@@ -185,7 +185,7 @@ impl ChunkSink<'_> {
     fn reject(&mut self, row: SourceRow<'_, '_>, refused: RowRefusal) -> Result<()> {
         let explain = |error| self.shared.source.explain(error);
         let row_key = row.key().map_err(explain)?;
-        let (_, column) = self.columns[refused.column];
+        let column = self.shared.tables[self.number].columns[refused.column].shown();
         if !self.shared.rejects.allowed {
             let what = encode::words(refused.refusal);
             let message = format!("column {column}, row {row_key}: {what}");

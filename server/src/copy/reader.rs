@@ -18,6 +18,34 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
+/// What is read of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Term<'a> {
+    /// A column.
+    Column(&'a str),
+    /// An SQL expression over the row.
+    Expression(&'a str),
+    /// NULL.
+    Nothing,
+}
+
+impl<'a> Term<'a> {
+    /// What gives the values of a planned column: the expression, where it has one.
+    pub(crate) fn of(column: &'a str, expression: &'a str) -> Self {
+        if expression.is_empty() { Self::Column(column) } else { Self::Expression(expression) }
+    }
+
+    /// The term over a table that is called `s`.
+    pub(crate) fn sql(self) -> String {
+        match self {
+            // Behind the alias a name cannot be taken for a string, as SQLite does with unknown ones.
+            Self::Column(name) => format!("s.{}", quote(name)),
+            Self::Expression(text) => format!("({text})"),
+            Self::Nothing => "NULL".to_owned(),
+        }
+    }
+}
+
 /// Whether the chunk goes on after a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -88,13 +116,13 @@ pub(crate) struct TableReader<'a> {
 }
 
 impl<'a> TableReader<'a> {
-    /// Reads the named columns; `None` gives NULL.
+    /// Reads these terms of each row.
     pub(crate) fn new(
         file: &'a SourceFile,
         connection: &'a Connection,
         schema: &'a Seen,
         table: &Table,
-        columns: &[Option<&str>],
+        columns: &[Term<'_>],
     ) -> Self {
         let select = Select::new(table, columns);
         Self { file, connection, schema, select, position: None, rows: 0, pinned: false }
@@ -184,8 +212,8 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// Reads the named columns of the row whose key columns hold exactly the values given.
-    pub(crate) fn new(table: &Table, columns: &[Option<&str>], key: &[&str]) -> Self {
+    /// Reads these terms of the row whose key columns hold exactly the values given.
+    pub(crate) fn new(table: &Table, columns: &[Term<'_>], key: &[&str]) -> Self {
         let select = Select::new(table, columns);
         let sql = format!("{} WHERE {}", select.all, exactly(key));
         Self { select, sql }
@@ -204,16 +232,19 @@ impl Lookup {
 
 /// The condition that the columns of a table called `s` hold exactly the parameters.
 pub(crate) fn exactly(key: &[&str]) -> String {
+    let terms = key.iter().zip(1..).map(|(name, number)| exactly_one(name, number));
+    terms.collect::<Vec<_>>().join(" AND ")
+}
+
+/// The same for one column and the parameter with this number.
+pub(crate) fn exactly_one(name: &str, number: usize) -> String {
     // The plain comparison finds the row by its index, whatever collation that has. Only the other
     // two tell 'A' from 'a' and 1 from 1.0.
-    let terms = key.iter().zip(1..).map(|(name, number)| {
-        let column = format!("s.{}", quote(name));
-        format!(
-            "{column} = ?{number} AND {column} COLLATE BINARY = ?{number} \
-             AND typeof({column}) = typeof(?{number})"
-        )
-    });
-    terms.collect::<Vec<_>>().join(" AND ")
+    let column = format!("s.{}", quote(name));
+    format!(
+        "{column} = ?{number} AND {column} COLLATE BINARY = ?{number} \
+         AND typeof({column}) = typeof(?{number})"
+    )
 }
 
 /// A value as a parameter.
@@ -245,13 +276,10 @@ struct Select {
 }
 
 impl Select {
-    fn new(table: &Table, columns: &[Option<&str>]) -> Self {
-        // Behind the alias a name cannot be taken for a string, as SQLite does with unknown ones.
-        let column = |name: &str| format!("s.{}", quote(name));
+    fn new(table: &Table, columns: &[Term<'_>]) -> Self {
         let (keys, descending) = order(table);
         let naming: Vec<(String, Cow<'_, str>)> = naming(table);
-        let mut terms: Vec<String> =
-            columns.iter().map(|name| name.map_or_else(|| "NULL".to_owned(), column)).collect();
+        let mut terms: Vec<String> = columns.iter().map(|term| term.sql()).collect();
         let keys_at = terms.len();
         terms.extend(keys.iter().cloned());
         let naming_at = terms.len();

@@ -8,8 +8,10 @@ mod lease;
 mod positions;
 mod returned;
 mod reverse;
+mod set_aside;
 mod steps;
 mod switch;
+mod triggers;
 
 use std::time::SystemTime;
 
@@ -29,8 +31,10 @@ pub(crate) use positions::write_rejects;
 pub use positions::{CopyPosition, Reject};
 pub(crate) use returned::{Returned, advance_returned, begin_returning, returned};
 pub(crate) use reverse::{TAKE, given_values, log_all, reshaped, shapes, uncaptured, waiting};
+pub(crate) use set_aside::{AsideOf, comment_again, empty, has_rows, take_off};
 pub use steps::{Made, Step};
 pub(crate) use switch::{Attempt, fence, gone};
+pub(crate) use triggers::enable_triggers;
 
 /// Versions of the control schema, oldest first; a version is never changed, only followed.
 const VERSIONS: &[&str] = &[
@@ -39,6 +43,7 @@ const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0003_capture.sql"),
     include_str!("../../../migrations/target/0004_reverse.sql"),
     include_str!("../../../migrations/target/0005_kept_aside.sql"),
+    include_str!("../../../migrations/target/0006_set_aside.sql"),
 ];
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"

@@ -32,13 +32,20 @@ const STAND_IN: &str = "_switchback_row";
 /// The column of a table in PostgreSQL that holds the rowid, where nothing else names a row.
 pub const ROWID_COLUMN: &str = "_switchback_rowid";
 
-/// The table as capture sees it: a primary key that the plan keeps has no NULLs.
+/// The table as capture sees it: a primary key that the plan keeps has no NULLs, and none of an
+/// existing table has some whose columns take none.
 ///
 /// SQLite lets a key that is not declared NOT NULL hold some. Where one turns up later, the row has
 /// no place in the target, and whoever applies the log says so.
 pub fn keyed(table: &Table, plan: &TablePlan) -> Table {
     let mut table = table.clone();
-    if !plan.primary_key.is_empty() {
+    let takes_none = |column: &&usize| {
+        let name = &table.columns[**column].name;
+        let planned = plan.columns.iter().find(|planned| planned.source == *name);
+        planned
+            .is_some_and(|planned| planned.not_null || plan.primary_key.contains(&planned.target))
+    };
+    if table.primary_key.iter().filter(takes_none).count() == table.primary_key.len() {
         for column in table.primary_key.clone() {
             table.columns[column].not_null = true;
         }

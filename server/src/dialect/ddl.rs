@@ -1,5 +1,8 @@
 //! A plan as statements of PostgreSQL, in the order in which they are executed.
 
+mod existing;
+mod sequences;
+
 use switchback_proto::v1::{
     CheckPlan, ColumnPlan, ForeignKeyPlan, IndexPlan, Plan, TablePlan, ViewPlan,
 };
@@ -7,6 +10,11 @@ use switchback_proto::v1::{
 use super::{
     capture::ROWID_COLUMN,
     ident::{LONGEST, literal, qualified, quote},
+};
+
+pub use self::{
+    existing::{Aside, AsideKind, foreign_keys_aside, is_not_valid, table_aside, triggers_on},
+    sequences::{gives_values, is_remembered, set_sequences},
 };
 
 /// One statement of a plan.
@@ -29,6 +37,8 @@ pub struct Statement {
 /// What a statement makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
+    /// Something of an existing table that is taken off, or its rows: before the rows of the source.
+    TakenOff,
     /// A table with its columns, defaults, generated columns and identity: before the rows.
     Table,
     /// A primary key.
@@ -39,10 +49,14 @@ pub enum StepKind {
     Index,
     /// A CHECK constraint.
     Check,
+    /// What no definition says of an existing table.
+    Setting,
     /// A foreign key, not validated yet.
     ForeignKey,
     /// The validation of a foreign key.
     ForeignKeyValidation,
+    /// A trigger of an existing table, which fires again.
+    Trigger,
     /// A view.
     View,
 }
@@ -51,13 +65,16 @@ impl StepKind {
     /// The word that steps begin with.
     pub fn word(self) -> &'static str {
         match self {
+            Self::TakenOff => "taken_off",
             Self::Table => "table",
             Self::PrimaryKey => "primary_key",
             Self::Unique => "unique",
             Self::Index => "index",
             Self::Check => "check",
+            Self::Setting => "setting",
             Self::ForeignKey => "foreign_key",
             Self::ForeignKeyValidation => "foreign_key_validation",
+            Self::Trigger => "trigger",
             Self::View => "view",
         }
     }
@@ -66,37 +83,38 @@ impl StepKind {
 /// All statements but those that set sequences: tables first, between them and the rest the rows
 /// are loaded. See [`set_sequences`].
 pub fn statements(plan: &Plan) -> Vec<Statement> {
-    let mut out = Vec::new();
-    for table in &plan.tables {
+    let mut out = existing::taking_off(plan);
+    let made = if plan.existing.is_none() { plan.tables.as_slice() } else { &[] };
+    for table in made {
         let sql = create_table(plan, table);
-        out.push(statement(plan, StepKind::Table, table, &table.target, sql));
+        out.push(statement(plan, StepKind::Table, &table.target, &table.target, sql));
     }
     for table in &plan.tables {
         if let Some(sql) = primary_key(plan, table) {
             let name = &table.primary_key_name;
-            out.push(statement(plan, StepKind::PrimaryKey, table, name, sql));
+            out.push(statement(plan, StepKind::PrimaryKey, &table.target, name, sql));
         }
         for index in &table.indexes {
             let kind = if index.constraint { StepKind::Unique } else { StepKind::Index };
-            out.push(statement(plan, kind, table, &index.target, create_index(plan, table, index)));
+            let sql = create_index(plan, table, index);
+            out.push(statement(plan, kind, &table.target, &index.target, sql));
         }
         for check in &table.checks {
             let sql = add_check(plan, table, check);
-            out.push(statement(plan, StepKind::Check, table, &check.name, sql));
+            out.push(statement(plan, StepKind::Check, &table.target, &check.name, sql));
         }
     }
+    out.extend(existing::set_again(plan));
     // After every key that they may refer to.
-    for table in &plan.tables {
-        for key in &table.foreign_keys {
-            let sql = add_foreign_key(plan, table, key);
-            out.push(statement(plan, StepKind::ForeignKey, table, &key.name, sql));
-        }
+    for (table, key) in all_foreign_keys(plan) {
+        let sql = add_foreign_key(plan, table, key);
+        out.push(statement(plan, StepKind::ForeignKey, table, &key.name, sql));
     }
-    for table in &plan.tables {
-        for key in table.foreign_keys.iter().filter(|key| key.validate) {
-            let sql = validate_foreign_key(plan, table, key);
-            out.push(statement(plan, StepKind::ForeignKeyValidation, table, &key.name, sql));
-        }
+    out.extend(triggers_on(plan));
+    let validated = |key: &ForeignKeyPlan| key.validate && !is_not_valid(&key.definition);
+    for (table, key) in all_foreign_keys(plan).filter(|(_, key)| validated(key)) {
+        let sql = validate_foreign_key(plan, table, key);
+        out.push(statement(plan, StepKind::ForeignKeyValidation, table, &key.name, sql));
     }
     out.extend(plan.views.iter().map(|view| Statement {
         step: format!("view:{}.{}", in_step(&plan.target_schema), in_step(&view.target)),
@@ -109,12 +127,22 @@ pub fn statements(plan: &Plan) -> Vec<Statement> {
     out
 }
 
-fn statement(plan: &Plan, kind: StepKind, table: &TablePlan, name: &str, sql: String) -> Statement {
-    let place =
-        format!("{}:{}.{}", kind.word(), in_step(&plan.target_schema), in_step(&table.target));
+/// Each foreign key with its table: those of the plan's tables, then those of other tables that
+/// refer to them.
+pub fn all_foreign_keys(plan: &Plan) -> impl Iterator<Item = (&str, &ForeignKeyPlan)> {
+    let own = plan
+        .tables
+        .iter()
+        .flat_map(|table| table.foreign_keys.iter().map(|key| (table.target.as_str(), key)));
+    let outer = plan.existing.iter().flat_map(|existing| &existing.foreign_keys);
+    own.chain(outer.filter_map(|outer| Some((outer.table.as_str(), outer.key.as_ref()?))))
+}
+
+fn statement(plan: &Plan, kind: StepKind, table: &str, name: &str, sql: String) -> Statement {
+    let place = format!("{}:{}.{}", kind.word(), in_step(&plan.target_schema), in_step(table));
     let step = if kind == StepKind::Table { place } else { format!("{place}.{}", in_step(name)) };
-    let essential = kind == StepKind::Table;
-    Statement { step, sql, kind, table: table.target.clone(), name: name.to_owned(), essential }
+    let essential = kind == StepKind::Table || plan.existing.is_some();
+    Statement { step, sql, kind, table: table.to_owned(), name: name.to_owned(), essential }
 }
 
 /// A name in a step's id: in quotes where it could be read as two, so that no two steps have the
@@ -195,20 +223,26 @@ fn names(columns: &[String]) -> String {
 
 /// `ADD CONSTRAINT … PRIMARY KEY`; none for a table without one.
 pub fn primary_key(plan: &Plan, table: &TablePlan) -> Option<String> {
-    (!table.primary_key.is_empty()).then(|| {
-        format!(
-            "ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})",
-            full_name(plan, table),
-            quote(&table.primary_key_name),
-            names(&table.primary_key)
-        )
-    })
+    let definition = match table.primary_key_definition.as_str() {
+        "" if table.primary_key.is_empty() => return None,
+        "" => format!("PRIMARY KEY ({})", names(&table.primary_key)),
+        definition => definition.to_owned(),
+    };
+    let (table, name) = (full_name(plan, table), quote(&table.primary_key_name));
+    Some(format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"))
 }
 
 /// `CREATE INDEX`, or `ADD CONSTRAINT … UNIQUE`.
 pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String {
     let (table, name) = (full_name(plan, table), quote(&index.target));
     let terms = index.terms.join(", ");
+    match (index.definition.as_str(), index.constraint) {
+        ("", _) => {}
+        (definition, true) => {
+            return format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}");
+        }
+        (definition, false) => return definition.to_owned(),
+    }
     if index.constraint {
         return format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({terms})");
     }
@@ -222,25 +256,31 @@ pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String
 
 /// `ADD CONSTRAINT … CHECK`.
 pub fn add_check(plan: &Plan, table: &TablePlan, check: &CheckPlan) -> String {
-    format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} CHECK ({}){}",
-        full_name(plan, table),
-        quote(&check.name),
-        check.expression,
-        if check.not_valid { " NOT VALID" } else { "" }
-    )
+    let definition = match check.definition.as_str() {
+        "" => format!(
+            "CHECK ({}){}",
+            check.expression,
+            if check.not_valid { " NOT VALID" } else { "" }
+        ),
+        definition => definition.to_owned(),
+    };
+    let (table, name) = (full_name(plan, table), quote(&check.name));
+    format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
 }
 
 /// `ADD CONSTRAINT … FOREIGN KEY … NOT VALID`: checked for new rows from now on.
-pub fn add_foreign_key(plan: &Plan, table: &TablePlan, key: &ForeignKeyPlan) -> String {
+pub fn add_foreign_key(plan: &Plan, table: &str, key: &ForeignKeyPlan) -> String {
+    let full = qualified(&plan.target_schema, table);
+    if !key.definition.is_empty() {
+        return existing::add_foreign_key(&full, key);
+    }
     let deferrable = match key.deferrable.as_str() {
         "" => String::new(),
         words => format!(" {words}"),
     };
     format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} \
+        "ALTER TABLE {full} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} \
          ON DELETE {}{deferrable} NOT VALID",
-        full_name(plan, table),
         quote(&key.name),
         names(&key.columns),
         qualified(&plan.target_schema, &key.parent),
@@ -251,8 +291,9 @@ pub fn add_foreign_key(plan: &Plan, table: &TablePlan, key: &ForeignKeyPlan) -> 
 }
 
 /// `VALIDATE CONSTRAINT`: checks the rows that are there.
-pub fn validate_foreign_key(plan: &Plan, table: &TablePlan, key: &ForeignKeyPlan) -> String {
-    format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", full_name(plan, table), quote(&key.name))
+pub fn validate_foreign_key(plan: &Plan, table: &str, key: &ForeignKeyPlan) -> String {
+    let full = qualified(&plan.target_schema, table);
+    format!("ALTER TABLE {full} VALIDATE CONSTRAINT {}", quote(&key.name))
 }
 
 /// `CREATE VIEW`.
@@ -265,58 +306,28 @@ pub fn create_view(plan: &Plan, view: &ViewPlan) -> String {
     )
 }
 
-/// Statements that set every identity so that its next value is above all there are, and at least
-/// 1: those in the table, what SQLite `remembered` by table for AUTOINCREMENT, and those of rejected
-/// rows, which can come back under their own ids. At the largest `bigint` there is none above: the
-/// next insert fails, as it does in SQLite.
-pub fn set_sequences(plan: &Plan, remembered: &[(String, i64)]) -> String {
-    let mut sql = String::new();
-    for table in &plan.tables {
-        let known = remembered.iter().find(|(name, _)| *name == table.source);
-        let known = known.map_or(0, |(_, value)| *value);
-        if table.carries_rowid {
-            let full = full_name(plan, table);
-            sql += &format!(
-                "SELECT setval(pg_get_serial_sequence({full_text}, {name})::regclass, \
-                   greatest(above, 1), above >= 1) \
-                 FROM (SELECT max({column}) AS above FROM {full}) AS known; ",
-                full_text = literal(&full),
-                name = literal(ROWID_COLUMN),
-                column = quote(ROWID_COLUMN),
-            );
-        }
-        for column in table.columns.iter().filter(|column| column.identity) {
-            let value = format!("row_data ->> {}", literal(&column.source));
-            sql += &format!(
-                "SELECT setval(pg_get_serial_sequence({full_text}, {name})::regclass, \
-                   greatest(above, 1), above >= 1) \
-                 FROM (SELECT greatest({known}, (SELECT max({column})::bigint FROM {full}), \
-                   (SELECT max(substr({value}, 3)::bigint) FROM switchback.rejects \
-                    WHERE database = {database} AND tab = {source} AND {value} LIKE 'i:%')) \
-                   AS above) AS known; ",
-                full_text = literal(&full_name(plan, table)),
-                name = literal(&column.target),
-                column = quote(&column.target),
-                full = full_name(plan, table),
-                database = literal(&plan.database),
-                source = literal(&table.source),
-            );
-        }
-    }
-    sql
-}
-
 /// Takes out of a plan what a statement makes; a foreign key's validation only leaves it
 /// unvalidated. Tables and what their rows need stay.
 pub fn remove(plan: &mut Plan, statement: &Statement) {
     if statement.kind == StepKind::View {
         plan.views.retain(|view| view.target != statement.table);
     }
+    if statement.kind == StepKind::ForeignKeyValidation {
+        let outer = plan.existing.iter_mut().flat_map(|existing| &mut existing.foreign_keys);
+        let same = outer.filter(|outer| outer.table == statement.table);
+        for key in same.filter_map(|outer| outer.key.as_mut()) {
+            key.validate &= key.name != statement.name;
+        }
+    }
     let Some(table) = plan.tables.iter_mut().find(|table| table.target == statement.table) else {
         return;
     };
     match statement.kind {
-        StepKind::Table | StepKind::View => {}
+        StepKind::Table
+        | StepKind::View
+        | StepKind::TakenOff
+        | StepKind::Setting
+        | StepKind::Trigger => {}
         StepKind::PrimaryKey => {
             table.primary_key.clear();
             table.primary_key_name.clear();

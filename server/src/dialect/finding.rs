@@ -39,6 +39,8 @@ codes! {
         "With lenient guards: rows on PostgreSQL that SQLite cannot hold. They are kept in `switchback.kept_aside`, and a rollback leaves them behind.";
     LEFT_BEHIND_STAY = "left_behind_stay", "note",
         "Rows that a rollback has left behind stay in `switchback.kept_aside` when a migration is finalized or aborted: they are nowhere else.";
+    NOT_GIVEN_BACK = "not_given_back", "warning",
+        "Something that was taken off an existing table for the copy could not be made again when the migration ended. `switchback.set_aside` has the statement.";
     WRITES_MISSING = "writes_missing", "warning",
         "SQLite was made the active engine without PostgreSQL, which was gone: the message says which acknowledged writes are not in it.";
     GIVEN_UP_IS_BACK = "given_up_is_back", "warning",

@@ -19,3 +19,4 @@ pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
 mod view;
+pub mod wire;

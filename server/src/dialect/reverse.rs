@@ -9,6 +9,7 @@ use super::{
     codec::sent_as,
     guard::Guard,
     ident::{literal, qualified, quote},
+    wire,
 };
 
 /// What the names of all triggers of ours begin with.
@@ -19,6 +20,27 @@ pub const FENCE: &str = "switchback_fence";
 
 /// Name of a trigger that every captured table has.
 pub const CAPTURE: &str = "switchback_capture";
+
+/// A column that names a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyColumn<'a> {
+    /// Name in the target.
+    pub name: &'a str,
+    /// Type in the target.
+    pub r#type: &'a str,
+    /// The built-in type in whose form it is written down; empty where that is the type itself.
+    pub wire: &'a str,
+}
+
+impl KeyColumn<'_> {
+    fn value(&self, row: &str) -> String {
+        wire::cast(&format!("{row}.{}", quote(self.name)), self.wire)
+    }
+
+    fn built_in(&self) -> &str {
+        wire::built_in(self.r#type, self.wire)
+    }
+}
 
 /// A table whose changes are to be written down.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +53,8 @@ pub struct Captured<'a> {
     pub table: &'a str,
     /// Its number in the log.
     pub number: i64,
-    /// Name and type of each column that names a row; none where nothing does.
-    pub key: &'a [(&'a str, &'a str)],
+    /// The columns that name a row; none where nothing does.
+    pub key: &'a [KeyColumn<'a>],
     /// Columns in the target, and what each may hold.
     pub guards: &'a [(&'a str, Guard)],
 }
@@ -66,10 +88,7 @@ impl Captured<'_> {
 
     /// Fields of the key; `None` where nothing names a row, or a type has no known form.
     fn fields(&self, row: &str) -> Option<String> {
-        let fields = self
-            .key
-            .iter()
-            .map(|(name, r#type)| sent_as(r#type, &format!("{row}.{}", quote(name))));
+        let fields = self.key.iter().map(|column| sent_as(column.built_in(), &column.value(row)));
         let fields: Vec<String> = fields.collect::<Option<_>>()?;
         (!fields.is_empty()).then(|| format!("ARRAY[{}]", fields.join(", ")))
     }
@@ -136,11 +155,11 @@ impl Captured<'_> {
     }
 
     fn other_key(&self) -> String {
-        let terms = self.key.iter().map(|(name, r#type)| {
+        let terms = self.key.iter().map(|column| {
             // `json` has no comparison of its own.
-            let cast = if *r#type == "json" { "::text" } else { "" };
-            let name = quote(name);
-            format!("OLD.{name}{cast} IS DISTINCT FROM NEW.{name}{cast}")
+            let cast = if column.built_in() == "json" { "::text" } else { "" };
+            let (old, new) = (column.value("OLD"), column.value("NEW"));
+            format!("{old}{cast} IS DISTINCT FROM {new}{cast}")
         });
         terms.collect::<Vec<_>>().join(" OR ")
     }
@@ -192,7 +211,11 @@ fn alter(
 mod tests {
     use super::*;
 
-    fn captured<'a>(key: &'a [(&'a str, &'a str)], guards: &'a [(&'a str, Guard)]) -> Captured<'a> {
+    fn key_column<'a>(name: &'a str, r#type: &'a str) -> KeyColumn<'a> {
+        KeyColumn { name, r#type, wire: "" }
+    }
+
+    fn captured<'a>(key: &'a [KeyColumn<'a>], guards: &'a [(&'a str, Guard)]) -> Captured<'a> {
         Captured { database: "de'fault", schema: "public", table: "t\"t", number: 3, key, guards }
     }
 
@@ -200,7 +223,7 @@ mod tests {
     fn every_trigger_is_made_and_off() {
         let guard = |quick| Guard { condition: "NEW.a > 0".into(), quick, reasons: vec!["w"] };
         let guards = [("a", guard(None)), ("b", guard(Some("NEW.a = 1".into())))];
-        let parts = captured(&[("id", "bigint")], &guards).create();
+        let parts = captured(&[key_column("id", "bigint")], &guards).create();
         let triggers = parts.iter().filter(|part| part.trigger.is_some());
         assert_eq!(triggers.clone().count(), 6);
         for part in triggers {
@@ -213,11 +236,21 @@ mod tests {
 
     #[test]
     fn a_table_without_a_key_is_logged_by_statement() {
-        for key in [&[][..], &[("id", "inet")][..]] {
+        for key in [&[][..], &[key_column("id", "inet")][..]] {
             let parts = captured(key, &[]).create();
             assert!(parts[0].sql.contains("VALUES ('de''fault', 3, NULL)"), "{parts:?}");
             assert!(parts[2].sql.contains("FOR EACH STATEMENT"), "{parts:?}");
         }
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_written_down_in_its_built_in_form() {
+        let key = [KeyColumn { name: "k", r#type: "public.mood", wire: "text" }];
+        let parts = captured(&key, &[]).create();
+        let field = "pg_catalog.convert_to((NEW.\"k\")::pg_catalog.text, 'UTF8')";
+        assert!(parts[0].sql.contains(field), "{}", parts[0].sql);
+        let other = "(OLD.\"k\")::pg_catalog.text IS DISTINCT FROM (NEW.\"k\")::pg_catalog.text";
+        assert!(parts.iter().any(|part| part.sql.contains(other)), "{parts:?}");
     }
 
     #[test]

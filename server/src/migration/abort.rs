@@ -3,7 +3,12 @@
 use switchback_proto::v1::{AbortReport, AbortRequest, Engine, MigrateRequest, Phase};
 use tokio_util::sync::CancellationToken;
 
-use super::{activation, build::Context, finalize::left_behind, marked};
+use super::{
+    activation,
+    build::Context,
+    finalize::{left_behind, not_given_back},
+    marked,
+};
 use crate::{
     capture::mark,
     db::{
@@ -77,5 +82,7 @@ async fn undo(
     database.lag.forget();
     database.standing.set_waits_for(None);
     let left = target.left_behind(name).await?;
-    Ok(AbortReport { removed, findings: left_behind(left).into_iter().collect() })
+    let missing = target.not_given_back(name).await?;
+    let stay = left_behind(left).into_iter().chain(not_given_back(&missing));
+    Ok(AbortReport { removed, findings: stay.collect() })
 }

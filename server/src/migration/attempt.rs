@@ -13,7 +13,9 @@ use crate::{
     capture::{fence, guard, lock, mark},
     db::{
         postgres::failed,
-        target::{Attempt, FollowPosition, advance, begin_returning, position_in, shapes},
+        target::{
+            Attempt, FollowPosition, advance, begin_returning, enable_triggers, position_in, shapes,
+        },
     },
     dialect::ddl,
     error::{Error, Reason, Result},
@@ -79,19 +81,18 @@ impl Switch<'_> {
             sleep(AGAIN).await;
         };
         let mut plan = journal.plan()?.clone();
-        let findings = constraints::add(&transaction, self.context, &mut plan).await?;
         // Nobody changes a table that is locked.
         let shapes = shapes(&transaction, &plan.target_schema).await?;
         let since = position_in(&transaction, self.context.name(), self.context.id).await?;
         let mut held = self.hold(since.clone()).await?;
-        let writing = self.write(&transaction, &mut held, &since, &plan);
+        let writing = self.write(&transaction, &mut held, &since, &mut plan);
         let limit = self.limit.left().max(AGAIN);
-        match timeout(limit, writing).await {
+        let findings = match timeout(limit, writing).await {
             Ok(Err(error)) if error.reason() != Reason::Cancelled => return Err(error),
-            Ok(Ok(())) => {}
+            Ok(Ok(findings)) => findings,
             // PostgreSQL's own time-out, or this one.
             Ok(Err(_)) | Err(_) => return Err(slow(self.limit)),
-        }
+        };
         let since = held.since;
         let at = self.fence(held, journal).await?;
         begin_returning(&transaction, self.context.name(), at, &shapes).await?;
@@ -150,8 +151,8 @@ impl Switch<'_> {
         transaction: &Transaction<'_>,
         held: &mut Held,
         since: &FollowPosition,
-        plan: &Plan,
-    ) -> Result<()> {
+        plan: &mut Plan,
+    ) -> Result<Vec<Finding>> {
         let (follower, batch) = (self.follower, &mut held.batch);
         apply::write(transaction, &follower.name, &follower.tables, batch).await?;
         let holder = &self.context.target.holder().id;
@@ -160,7 +161,13 @@ impl Switch<'_> {
         let to = (batch.upto, since.beat, batch.version);
         advance(transaction, who, since, to).await?;
         let sql = ddl::set_sequences(plan, &held.sequences);
-        transaction.batch_execute(&sql).await.map_err(failed)
+        transaction.batch_execute(&sql).await.map_err(failed)?;
+        // A table cannot be altered while it has constraints to check.
+        transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(failed)?;
+        // Only now: what the batch has deleted would cascade, and triggers would fire.
+        let findings = constraints::add(transaction, self.context, plan).await?;
+        enable_triggers(transaction, plan).await?;
+        Ok(findings)
     }
 
     /// Fences SQLite, and returns its beat and its schema's version.

@@ -3,7 +3,7 @@
 use switchback_proto::v1::{Disposition, MigrateRequest, Plan, ProgressEvent, TableReport};
 use tokio_util::sync::CancellationToken;
 
-use super::{following::Follower, install, journal::Journal};
+use super::{existing, following::Follower, install, journal::Journal};
 use crate::{
     copy::{self, CopyJob, CopyProgress, RejectPolicy},
     db::{
@@ -45,13 +45,24 @@ impl Context<'_> {
     }
 }
 
-/// Records the migration in the target and makes its tables.
+/// Records the migration in the target and makes its tables, or takes over those that are there.
 ///
 /// Then puts change capture into the source: nothing is read before every change is logged.
 pub(super) async fn install(context: &Context<'_>, journal: &Journal) -> Result<()> {
     let plan = journal.plan()?;
     context.target.install().await?;
     write_record(context, journal, "installing").await?;
+    if plan.existing.is_some() {
+        existing::take_over(context, plan).await?;
+    } else {
+        make_tables(context, plan).await?;
+    }
+    install::install(context.database, journal, context.id).await?;
+    Follower::new(context, journal)?.begin().await
+}
+
+/// Makes the tables, without what comes after their rows.
+async fn make_tables(context: &Context<'_>, plan: &Plan) -> Result<()> {
     make_schema(context, plan).await?;
     let done = context.target.steps_done(context.name()).await?;
     let statements = ddl::statements(plan);
@@ -74,8 +85,7 @@ pub(super) async fn install(context: &Context<'_>, journal: &Journal) -> Result<
         }
         transaction.commit().await.map_err(failed)?;
     }
-    install::install(context.database, journal, context.id).await?;
-    Follower::new(context, journal)?.begin().await
+    Ok(())
 }
 
 /// Records this migration in the target; refuses where another one is recorded.
@@ -138,9 +148,19 @@ pub(super) fn made<'a>(plan: &'a Plan, step: &'a Statement) -> Step<'a> {
         StepKind::Table => Made::Table { schema, name: &step.table },
         StepKind::View => Made::View { schema, name: &step.table },
         StepKind::ForeignKey => Made::ForeignKey { schema, table: &step.table, name: &step.name },
+        StepKind::Index if is_ours(plan, step) => {
+            Made::Index { schema, table: &step.table, name: &step.name }
+        }
         _ => Made::Part,
     };
     Step { id: &step.step, made }
+}
+
+/// An index that goes although its table stays.
+fn is_ours(plan: &Plan, step: &Statement) -> bool {
+    let table = plan.tables.iter().find(|table| table.target == step.table);
+    let mut indexes = table.into_iter().flat_map(|table| &table.indexes);
+    indexes.any(|index| index.ours && index.target == step.name)
 }
 
 /// Copies every row, from wherever an earlier run stopped.

@@ -12,7 +12,7 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    db::postgres::failed,
+    db::{postgres::failed, target::comment_again},
     dialect::ddl::{self, Statement, StepKind},
     error::{Reason, Result},
 };
@@ -29,8 +29,9 @@ pub(super) async fn add(
     for step in of_kind(&planned, StepKind::ForeignKey) {
         transaction.batch_execute("SAVEPOINT foreign_key").await.map_err(failed)?;
         if let Err(error) = transaction.execute(&step.sql, &[]).await.map_err(failed) {
-            if error.is_retryable() {
-                return Err(error);
+            // What the application has made is there again before it writes.
+            if error.is_retryable() || plan.existing.is_some() {
+                return Err(error.at(&step.step));
             }
             let back = "ROLLBACK TO SAVEPOINT foreign_key; RELEASE SAVEPOINT foreign_key";
             transaction.batch_execute(back).await.map_err(failed)?;
@@ -41,6 +42,7 @@ pub(super) async fn add(
         context.target.record(transaction, context.name(), made(&planned, &step)).await?;
         transaction.batch_execute("RELEASE SAVEPOINT foreign_key").await.map_err(failed)?;
     }
+    comment_again(transaction, context.name()).await?;
     if !findings.is_empty() {
         context.target.write_plan(transaction, plan).await?;
     }

@@ -18,6 +18,7 @@ use super::{
     attempt::{self, Limit},
     build,
     cutover::{self, Switched},
+    finalize::not_given_back,
     following::{Drained, Follower},
     index,
     journal::Journal,
@@ -293,6 +294,8 @@ impl<'a> Coordinator<'a> {
             Phase::CuttingOver => self.switch(journal).await,
             Phase::Aborting => {
                 let removed = activation::undo(&context, &self.migration).await?;
+                let missing = self.target.not_given_back(&self.run.database).await?;
+                not_given_back(&missing).into_iter().for_each(|found| self.run.log.finding(found));
                 tracing::info!(removed, "the target is clean again");
                 Ok(Event::Undone)
             }

@@ -88,7 +88,9 @@ impl Finalize<'_> {
         self.database.lag.forget();
         self.database.standing.set_waits_for(None);
         let left = until_done(run, || target.left_behind(name)).await?;
+        let missing = until_done(run, || target.not_given_back(name)).await?;
         let stay = rejected(rejects).into_iter().chain(left_behind(left));
+        let stay = stay.chain(not_given_back(&missing));
         Ok(FinalizeReport { findings: stay.collect() })
     }
 
@@ -150,6 +152,18 @@ pub(super) fn left_behind(rows: u64) -> Option<Finding> {
             format!("{rows} rows that a rollback has left behind stay in switchback.kept_aside"),
             "drop the schema switchback once nobody needs them and no database is in it",
         )
+    })
+}
+
+/// What an application's tables have lost for good, unless a person makes it again.
+pub(super) fn not_given_back(missing: &[String]) -> Option<Finding> {
+    (!missing.is_empty()).then(|| {
+        let message = format!("could not be made again: {}", missing.join(", "));
+        let hint = "the log says why; switchback.set_aside has the statements: run them, then drop \
+                    the schema switchback where no database is in it";
+        let place = Place::database();
+        let found = finding(Severity::Warning, finding::NOT_GIVEN_BACK, place, message, hint);
+        Finding { count: u64::try_from(missing.len()).unwrap_or(u64::MAX), ..found }
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
     let statements = ddl::statements(&plan);
     let mut failures = Vec::new();
     // Views need everything: one stage after the other. Foreign keys wait for the switch.
-    for stage in [Stage::Keys, Stage::Views] {
+    for stage in [Stage::Keys, Stage::Settings, Stage::Views] {
         let steps = statements.iter().filter(|step| stage.has(step.kind));
         let missing: Vec<&Statement> = steps.filter(|step| !done.contains(&step.step)).collect();
         let width = if stage == Stage::Keys { context.database.config.copy_workers } else { 1 };
@@ -62,13 +62,19 @@ pub(super) async fn index(context: &Context<'_>, journal: &mut Journal) -> Resul
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Keys,
+    Settings,
     Views,
 }
 
 impl Stage {
     fn has(self, kind: StepKind) -> bool {
         match kind {
-            StepKind::Table | StepKind::ForeignKey | StepKind::ForeignKeyValidation => false,
+            StepKind::Table
+            | StepKind::TakenOff
+            | StepKind::ForeignKey
+            | StepKind::ForeignKeyValidation
+            | StepKind::Trigger => false,
+            StepKind::Setting => self == Self::Settings,
             StepKind::View => self == Self::Views,
             _ => self == Self::Keys,
         }
@@ -122,9 +128,22 @@ async fn build_one<'a>(
     }
     match context.make(made(plan, step), &step.sql).await {
         Ok(()) => Ok(None),
-        Err(error) if required(step.kind) || fatal(&error) => Err(error.at(&step.step)),
+        Err(error) if plan.existing.is_some() && error.reason() == Reason::ValueRefused => {
+            Err(broken(step, &error))
+        }
+        Err(error) if step.essential || required(step.kind) || fatal(&error) => {
+            Err(error.at(&step.step))
+        }
         Err(error) => Ok(Some((step, error))),
     }
+}
+
+/// The error for a constraint of the application that the copied rows break.
+fn broken(step: &Statement, error: &Error) -> Error {
+    let message = format!("rows of the source break {}: {error}", step.step);
+    Error::new(Reason::ValueRefused, message).hint(
+        "correct the rows in SQLite, or change the constraint in PostgreSQL and plan again; the          migration is undone",
+    )
 }
 
 /// A CHECK that old rows break (SQLite can be told to ignore CHECKs) still holds for new ones.

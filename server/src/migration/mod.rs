@@ -10,6 +10,7 @@ mod constraints;
 mod coordinator;
 mod cut;
 mod cutover;
+mod existing;
 mod finalize;
 mod fitting;
 mod following;

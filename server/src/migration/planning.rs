@@ -57,12 +57,13 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
         }
         None => take_census(inputs, &schema, &facts).await?,
     };
-    let existing = plan.existing.is_some();
     for planned in &mut plan.tables {
         // Also where a reviewed plan says otherwise: capture needs it.
         let source = schema.tables.iter().find(|table| table.name == planned.source);
         planned.carries_rowid = source.is_some_and(|table| capture::carries_rowid(table, planned));
     }
+    // The tables of an existing schema are there, and what they have was made by the application.
+    let existing = plan.existing.is_some();
     plan.findings.extend(in_the_way(&facts).filter(|_| !existing));
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);

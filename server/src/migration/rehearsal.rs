@@ -200,9 +200,13 @@ fn refusal(plan: &Plan, step: &Statement, error: &Error) -> Finding {
         StepKind::Check => finding::CHECK_NOT_TRANSLATED,
         StepKind::View => finding::VIEW_NOT_TRANSLATED,
         StepKind::ForeignKey | StepKind::ForeignKeyValidation => finding::FOREIGN_KEY_REFUSED,
-        StepKind::Table | StepKind::PrimaryKey | StepKind::Unique | StepKind::Index => {
-            finding::INDEX_REFUSED
-        }
+        StepKind::Table
+        | StepKind::PrimaryKey
+        | StepKind::Unique
+        | StepKind::Index
+        | StepKind::TakenOff
+        | StepKind::Setting
+        | StepKind::Trigger => finding::INDEX_REFUSED,
     };
     let table = plan.tables.iter().find(|table| table.target == step.table);
     let place = Place::table(table.map_or(&step.table, |table| &table.source));

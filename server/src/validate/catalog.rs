@@ -42,13 +42,15 @@ pub(super) struct Column {
 /// A constraint.
 #[derive(Debug)]
 pub(super) struct Constraint {
-    /// `pg_constraint.contype`: p, u, f or c.
+    /// `pg_constraint.contype`: p, u, x, f or c.
     pub(super) kind: char,
     pub(super) validated: bool,
     /// Its columns in order.
     pub(super) columns: Vec<String>,
     /// Table that a foreign key refers to.
     pub(super) parent: String,
+    /// As `pg_get_constraintdef` gives it.
+    pub(super) definition: String,
 }
 
 /// An index.
@@ -56,6 +58,8 @@ pub(super) struct Constraint {
 pub(super) struct Index {
     pub(super) unique: bool,
     pub(super) valid: bool,
+    /// As `pg_get_indexdef` gives it.
+    pub(super) definition: String,
 }
 
 impl Catalog {
@@ -106,7 +110,8 @@ impl Catalog {
         let sql = "SELECT c.relname::text, k.conname::text, k.contype::text, k.convalidated, \
                      ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (n, o) \
                        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n \
-                       ORDER BY u.o), coalesce(p.relname::text, '') \
+                       ORDER BY u.o), coalesce(p.relname::text, ''), \
+                     coalesce(pg_get_constraintdef(k.oid), '') \
                    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
                      LEFT JOIN pg_class p ON p.oid = k.confrelid \
                    WHERE c.relnamespace = to_regnamespace(quote_ident($1))";
@@ -116,6 +121,7 @@ impl Catalog {
                 validated: row.get(3),
                 columns: row.get(4),
                 parent: row.get(5),
+                definition: row.get(6),
             };
             if let Some(relation) = self.relations.get_mut(row.get::<_, &str>(0)) {
                 relation.constraints.insert(row.get(1), constraint);
@@ -126,12 +132,13 @@ impl Catalog {
 
     async fn load_indexes(&mut self, client: &impl GenericClient, schema: &str) -> Result<()> {
         let sql = "SELECT t.relname::text, c.relname::text, i.indisunique, \
-                     i.indisvalid AND i.indisready AND i.indislive \
+                     i.indisvalid AND i.indisready AND i.indislive, \
+                     coalesce(pg_get_indexdef(i.indexrelid), '') \
                    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
                      JOIN pg_class t ON t.oid = i.indrelid \
                    WHERE t.relnamespace = to_regnamespace(quote_ident($1))";
         for row in query(client, sql, schema).await? {
-            let index = Index { unique: row.get(2), valid: row.get(3) };
+            let index = Index { unique: row.get(2), valid: row.get(3), definition: row.get(4) };
             if let Some(relation) = self.relations.get_mut(row.get::<_, &str>(0)) {
                 relation.indexes.insert(row.get(1), index);
             }

@@ -1,6 +1,8 @@
 //! What applications have changed in the target's schema since the cutover, and what that means for
 //! the way back.
 
+use std::collections::HashMap;
+
 use switchback_proto::v1::{Finding, Plan, Severity, TablePlan};
 use tokio_postgres::Client;
 
@@ -12,6 +14,7 @@ use crate::{
     db::postgres::failed,
     dialect::{
         capture::is_ours,
+        ddl,
         finding::{self, Place, finding},
         reverse::TRIGGERS,
     },
@@ -22,7 +25,10 @@ use crate::{
 pub async fn target_drift(plan: &Plan, client: &Client) -> Result<Vec<Finding>> {
     let catalog = Catalog::load(client, &plan.target_schema).await?;
     let tables: Vec<&TablePlan> = plan.tables.iter().collect();
-    let types = canonical_types(&tables, client).await?;
+    let types = match &plan.existing {
+        Some(_) => HashMap::new(),
+        None => canonical_types(&tables, client).await?,
+    };
     let mut findings = Vec::new();
     for table in &plan.tables {
         let Some(relation) = catalog.relations.get(&table.target) else {
@@ -44,6 +50,10 @@ pub async fn target_drift(plan: &Plan, client: &Client) -> Result<Vec<Finding>> 
     }
     findings.extend(new_foreign_keys(plan, &catalog));
     findings.extend(new_triggers(plan, client).await?);
+    // An existing schema has tables that are no concern of the plan.
+    if plan.existing.is_some() {
+        return Ok(findings);
+    }
     let others = tables_of_others(plan, client).await?;
     let known = |name: &&String| {
         others.contains(name) || plan.tables.iter().any(|table| table.target == **name)
@@ -66,7 +76,9 @@ async fn tables_of_others(plan: &Plan, client: &Client) -> Result<Vec<String>> {
 
 fn new_columns(table: &TablePlan, relation: &Relation) -> Vec<Finding> {
     let known = |name: &&String| {
-        is_ours(name) || table.columns.iter().any(|column| column.target == **name)
+        is_ours(name)
+            || table.defaulted.contains(name)
+            || table.columns.iter().any(|column| column.target == **name)
     };
     let new = relation.columns.keys().filter(|name| !known(name));
     new.map(|name| {
@@ -82,8 +94,8 @@ fn new_foreign_keys(plan: &Plan, catalog: &Catalog) -> Vec<Finding> {
     for (name, relation) in &catalog.relations {
         let planned = plan.tables.iter().find(|table| table.target == *name);
         for (key, constraint) in relation.constraints.iter().filter(|(_, c)| c.kind == 'f') {
-            let known =
-                planned.is_some_and(|table| table.foreign_keys.iter().any(|k| k.name == *key));
+            let known = ddl::all_foreign_keys(plan)
+                .any(|(table, known)| table == name && known.name == *key);
             let touches = planned.is_some()
                 || plan.tables.iter().any(|table| table.target == constraint.parent);
             if touches && !known {
@@ -101,10 +113,16 @@ async fn new_triggers(plan: &Plan, client: &Client) -> Result<Vec<Finding>> {
                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND NOT t.tgisinternal AND NOT starts_with(t.tgname, $2) \
+                 AND t.tgenabled <> 'D' \
                ORDER BY 1, 2";
     let rows = client.query(sql, &[&plan.target_schema, &TRIGGERS]).await.map_err(failed)?;
     let of_plan = rows.iter().map(|row| (row.get::<_, &str>(0), row.get::<_, &str>(1)));
-    let of_plan = of_plan.filter(|(name, _)| plan.tables.iter().any(|t| t.target == *name));
+    let is_new = |table: &TablePlan, trigger: &str| {
+        !table.triggers.iter().any(|known| known.name == trigger)
+    };
+    let of_plan = of_plan.filter(|(name, trigger)| {
+        plan.tables.iter().any(|table| table.target == *name && is_new(table, trigger))
+    });
     Ok(of_plan
         .map(|(table, name)| meddling(table, &format!("the trigger {name} is new")))
         .collect())

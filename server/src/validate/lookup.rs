@@ -28,6 +28,7 @@ use crate::{
         schema::{IndexKey, IndexOrigin, RowAddress, Table},
         sqlite::quote,
         value::Value,
+        wire,
     },
     error::{Error, Reason, Result},
 };
@@ -65,7 +66,7 @@ impl Lookup {
         let mut arrays = Vec::new();
         for (number, column) in work.key.iter().map(|key| &work.columns[*key]).enumerate() {
             let actual = &relation.columns.get(&column.target)?.type_name;
-            if !column.codec.fits_type(actual) {
+            if !column.codec.fits_type(wire::built_in(actual, &column.wire)) {
                 return None;
             }
             arrays.push(format!("${}::{actual}[]", number + 1));
@@ -78,9 +79,7 @@ impl Lookup {
             wanted.join(", "),
             arrays.join(", ")
         );
-        let columns = work.columns.iter().map(|column| {
-            if column.in_source { format!("s.{}", quote(&column.source)) } else { "NULL".into() }
-        });
+        let columns = work.columns.iter().map(|column| column.term().sql());
         let equal = key().enumerate().map(|(n, c)| format!("s.{} = ?{}", quote(&c.source), n + 1));
         let source = format!(
             "SELECT {} FROM main.{} AS s WHERE {}",

@@ -18,6 +18,7 @@ mod sides;
 mod sieve;
 mod table;
 mod tuple;
+mod unchanged;
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
@@ -36,6 +37,7 @@ use table::TableWork;
 pub use drift::target_drift;
 pub use follow::Follow;
 pub use reader::TargetReader;
+pub use unchanged::{not_owned, target_changes};
 
 /// What to compare.
 pub struct ValidateJob<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use switchback_proto::v1::{ColumnPlan, SchemaDifference, TablePlan};
+use switchback_proto::v1::{ColumnPlan, ForeignKeyPlan, SchemaDifference, TablePlan};
 use tokio_postgres::Client;
 
 use super::{
@@ -13,7 +13,8 @@ use crate::{
     db::postgres::failed,
     dialect::{
         capture::is_ours,
-        ident::{qualified, quote},
+        ddl::{gives_values, is_not_valid},
+        ident::{literal, qualified, quote},
     },
     error::Result,
 };
@@ -25,7 +26,11 @@ pub(super) async fn compare(
     catalog: &Catalog,
     client: &Client,
 ) -> Result<Vec<SchemaDifference>> {
-    let types = canonical_types(tables, client).await?;
+    // Of an existing schema the plan says types as the catalog does.
+    let types = match &job.plan.existing {
+        Some(_) => HashMap::new(),
+        None => canonical_types(tables, client).await?,
+    };
     let mut found = Found::default();
     for table in tables {
         found.table.clone_from(&table.source);
@@ -119,7 +124,10 @@ fn compare_columns(
     }
     for name in relation.columns.keys() {
         // A column of ours stays until the migration is finalized.
-        if !is_ours(name) && !table.columns.iter().any(|column| column.target == *name) {
+        let known = is_ours(name)
+            || table.defaulted.contains(name)
+            || table.columns.iter().any(|column| column.target == *name);
+        if !known {
             found.add("column", name, "is in the target and not in the plan");
         }
     }
@@ -153,7 +161,10 @@ fn compare_column(
 }
 
 fn compare_constraints(table: &TablePlan, relation: &Relation, found: &mut Found) {
-    if !table.primary_key.is_empty() {
+    if !table.primary_key_definition.is_empty() {
+        let (name, definition) = (&table.primary_key_name, &table.primary_key_definition);
+        compare_definition(("primary key", name), definition, relation, found);
+    } else if !table.primary_key.is_empty() {
         let key = relation.constraints.values().find(|constraint| constraint.kind == 'p');
         match key {
             None => found.add("primary key", &table.primary_key_name, "is missing in the target"),
@@ -166,6 +177,10 @@ fn compare_constraints(table: &TablePlan, relation: &Relation, found: &mut Found
         }
     }
     for check in &table.checks {
+        if !check.definition.is_empty() {
+            compare_definition(("check", &check.name), &check.definition, relation, found);
+            continue;
+        }
         match relation.constraints.get(&check.name).filter(|constraint| constraint.kind == 'c') {
             None => found.add("check", &check.name, "is missing in the target"),
             Some(actual) if !check.not_valid && !actual.validated => {
@@ -176,8 +191,37 @@ fn compare_constraints(table: &TablePlan, relation: &Relation, found: &mut Found
     }
 }
 
+/// A constraint of an existing schema.
+fn compare_definition(
+    (object, name): (&str, &str),
+    definition: &str,
+    relation: &Relation,
+    found: &mut Found,
+) {
+    match relation.constraints.get(name) {
+        None => found.add(object, name, "is missing in the target"),
+        Some(actual) if actual.definition != definition => {
+            found.add(object, name, "is not as it was planned");
+        }
+        Some(_) => {}
+    }
+}
+
+/// A foreign key of an existing schema; one whose old rows break it is not validated.
+fn compare_key(key: &ForeignKeyPlan, relation: &Relation, found: &mut Found) {
+    let definition = match (key.validate, is_not_valid(&key.definition)) {
+        (false, false) => format!("{} NOT VALID", key.definition),
+        _ => key.definition.clone(),
+    };
+    compare_definition(("foreign key", &key.name), &definition, relation, found);
+}
+
 fn compare_foreign_keys(table: &TablePlan, relation: &Relation, found: &mut Found) {
     for key in &table.foreign_keys {
+        if !key.definition.is_empty() {
+            compare_key(key, relation, found);
+            continue;
+        }
         match relation.constraints.get(&key.name).filter(|constraint| constraint.kind == 'f') {
             None => found.add("foreign key", &key.name, "is missing in the target"),
             Some(actual) if actual.columns != key.columns || actual.parent != key.parent => {
@@ -205,6 +249,17 @@ fn compare_indexes(table: &TablePlan, relation: &Relation, found: &mut Found) {
                 let word = if actual.unique { "is" } else { "is not" };
                 found.add("index", &index.target, format!("{word} unique, unlike planned"));
             }
+            Some(actual)
+                if !index.definition.is_empty()
+                    && !index.constraint
+                    && actual.definition != index.definition =>
+            {
+                found.add("index", &index.target, "is not as it was planned");
+            }
+            Some(_) if index.constraint && !index.definition.is_empty() => {
+                let (name, definition) = (&index.target, &index.definition);
+                compare_definition(("constraint", name), definition, relation, found);
+            }
             Some(_) if index.constraint && !is_unique_constraint(relation, &index.target) => {
                 found.add("index", &index.target, "is not behind a UNIQUE constraint");
             }
@@ -226,22 +281,27 @@ async fn compare_sequences(
     client: &Client,
     found: &mut Found,
 ) -> Result<()> {
-    for column in table.columns.iter().filter(|column| column.identity) {
+    for column in table.columns.iter().filter(|column| gives_values(column)) {
         let actual = relation.columns.get(&column.target);
         // A column that is no number any more is reported by its type.
-        let actual = actual.filter(|actual| actual.type_name == "bigint");
-        let Some(sequence) = actual.and_then(|actual| actual.sequence.as_ref()) else { continue };
+        let numbers = ["bigint", "integer", "smallint"];
+        let actual = actual.filter(|actual| numbers.contains(&actual.type_name.as_str()));
+        let named = Some(&column.sequence).filter(|name| !name.is_empty());
+        let sequence = actual.and_then(|actual| named.or(actual.sequence.as_ref()));
+        let Some(sequence) = sequence else { continue };
         let full = qualified(&job.plan.target_schema, &table.target);
         // The sequence's name comes quoted out of pg_get_serial_sequence.
         let sql = format!(
             "SELECT s.last_value, s.is_called, (SELECT max(t.{})::int8 FROM {full} AS t) \
-             FROM {sequence} AS s",
-            quote(&column.target)
+             FROM {sequence} AS s, pg_sequence AS p WHERE p.seqrelid = {}::regclass \
+               AND p.seqincrement > 0 AND s.last_value < p.seqmax",
+            quote(&column.target),
+            literal(sequence)
         );
-        let row = client.query_one(&sql, &[]).await.map_err(failed)?;
+        // One that counts down says nothing, and one that is at its end gives no value any more.
+        let Some(row) = client.query_opt(&sql, &[]).await.map_err(failed)? else { continue };
         let (last, called): (i64, bool) = (row.get(0), row.get(1));
         let Some(largest) = row.get::<_, Option<i64>>(2) else { continue };
-        // A sequence that stands on the largest value that there is gives none any more.
         if last < largest || (last == largest && !called) {
             let next = last.saturating_add(i64::from(called));
             found.add(

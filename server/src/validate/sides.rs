@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     reader::TargetReader,
-    table::TableWork,
+    table::{TableWork, WorkColumn},
     tuple::{Cutter, Tuple, TupleSink},
 };
 use crate::{
     capture::guard::Seen,
     copy::{
         chunks,
-        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader},
+        reader::{ChunkEnd, Flow, RowSink, SourceRow, TableReader, Term},
     },
     db::{postgres::failed, source::SourceFile},
     error::{Reason, Result},
@@ -44,11 +44,7 @@ pub(super) fn read_source(
     watch: &Watch,
 ) -> Result<()> {
     let Some(table) = &work.table else { return Ok(()) };
-    let columns: Vec<Option<&str>> = work
-        .columns
-        .iter()
-        .map(|column| column.in_source.then_some(column.source.as_str()))
-        .collect();
+    let columns: Vec<Term<'_>> = work.columns.iter().map(WorkColumn::term).collect();
     let mut reader =
         TableReader::new(source, connection, &watch.schema, table, &columns).pin_rowids(table);
     let mut rows = SourceSide {

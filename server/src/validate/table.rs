@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use switchback_proto::v1::{Plan, TablePlan};
+use switchback_proto::v1::{ColumnPlan, Plan, TablePlan};
 
 use super::{
     KeptAside,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     capture::table_number,
-    copy::{encode, key},
+    copy::{encode, key, reader::Term},
     dialect::{
         capture::{CaptureKey, capture_key},
         codec::Codec,
@@ -30,10 +30,14 @@ pub(super) use crate::dialect::capture::ROWID_COLUMN as ROWID;
 /// A column of the plan.
 #[derive(Debug, Clone)]
 pub(super) struct WorkColumn {
-    /// Name in the source.
+    /// Name in the source; empty where an expression gives the values.
     pub(super) source: String,
+    /// SQL expression of SQLite over the row; empty where the source has the column.
+    pub(super) expression: String,
     /// Name in the target.
     pub(super) target: String,
+    /// The built-in type in whose form the target sends values; empty where that is the type itself.
+    pub(super) wire: String,
     /// The source has it; otherwise it is compared as NULL.
     pub(super) in_source: bool,
     /// How the source's values look on the other side.
@@ -42,6 +46,17 @@ pub(super) struct WorkColumn {
     pub(super) generated: bool,
     /// It is no column of the application.
     pub(super) ours: bool,
+}
+
+impl WorkColumn {
+    /// What gives its values in the source.
+    pub(super) fn term(&self) -> Term<'_> {
+        if self.in_source { Term::of(&self.source, &self.expression) } else { Term::Nothing }
+    }
+
+    fn shown(&self) -> &str {
+        if self.source.is_empty() { &self.target } else { &self.source }
+    }
 }
 
 /// A table to compare.
@@ -85,25 +100,31 @@ impl TableWork {
             .flat_map(|table| &table.columns)
             .map(|column| column.name.as_str())
             .collect();
-        let columns = table.columns.iter().map(|column| {
+        // What PostgreSQL computes and nothing of the source says is no concern here.
+        let compared =
+            |column: &&ColumnPlan| !column.source.is_empty() || !column.expression.is_empty();
+        let columns = table.columns.iter().filter(compared).map(|column| {
             Ok(WorkColumn {
                 source: column.source.clone(),
+                expression: column.expression.clone(),
                 target: column.target.clone(),
-                in_source: names.contains(column.source.as_str()),
+                wire: column.wire.clone(),
+                in_source: !column.expression.is_empty() || names.contains(column.source.as_str()),
                 codec: encode::codec(table, &column.codec)?,
                 generated: !column.generated.is_empty(),
                 ours: false,
             })
         });
-        let key = table.primary_key.iter();
-        let key = key.filter_map(|name| table.columns.iter().position(|c| c.target == *name));
         let full = qualified(&plan.target_schema, &table.target);
         let relation = catalog.relations.get(&table.target);
+        let columns: Vec<WorkColumn> = columns.collect::<Result<_>>()?;
+        let key = table.primary_key.iter();
+        let key = key.filter_map(|name| columns.iter().position(|c| c.target == *name));
         let mut work = Self {
             name: table.source.clone(),
-            columns: columns.collect::<Result<_>>()?,
-            field_count: [0; 2],
             key: key.collect(),
+            columns,
+            field_count: [0; 2],
             table: source.cloned(),
             select: None,
             count: relation.map(|_| format!("SELECT count(*) FROM {full} AS t")),
@@ -133,7 +154,9 @@ impl TableWork {
             CaptureKey::Columns(columns) => {
                 let found = columns.iter().map(|column| {
                     let name = &source.columns[*column].name;
-                    work.columns.iter().position(|planned| planned.source == *name)
+                    work.columns.iter().position(|planned| {
+                        planned.expression.is_empty() && planned.source == *name
+                    })
                 });
                 match found.collect::<Option<Vec<usize>>>() {
                     Some(key) => work.key = key,
@@ -145,7 +168,9 @@ impl TableWork {
                 work.key = vec![work.columns.len()];
                 work.columns.push(WorkColumn {
                     source: name.clone(),
+                    expression: String::new(),
                     target: ROWID.to_owned(),
+                    wire: String::new(),
                     in_source: true,
                     codec: Codec::Integer,
                     generated: false,
@@ -227,14 +252,15 @@ impl TableWork {
 
     /// Numbers and names of the columns that are copied.
     pub(super) fn copied(&self) -> impl Iterator<Item = (usize, &str)> {
-        let copied = |column: &WorkColumn| !column.generated && !column.ours;
+        let copied =
+            |column: &WorkColumn| !column.generated && !column.ours && column.expression.is_empty();
         let columns = self.columns.iter().enumerate().filter(move |(_, column)| copied(column));
         columns.map(|(number, column)| (number, column.source.as_str()))
     }
 
-    /// Names of all columns in the source.
+    /// What all columns are called in reports.
     pub(super) fn names(&self) -> Vec<&str> {
-        self.columns.iter().map(|column| column.source.as_str()).collect()
+        self.columns.iter().map(WorkColumn::shown).collect()
     }
 
     /// Names a row by the bytes of its key's fields, each with its length in front. The target
@@ -243,7 +269,7 @@ impl TableWork {
         let mut parts = Vec::new();
         for number in &self.key {
             let column = &self.columns[*number];
-            let shown = if column.ours { "rowid" } else { &column.source };
+            let shown = if column.ours { "rowid" } else { column.shown() };
             let Some((length, rest)) = bytes.split_first_chunk::<4>() else { break };
             let length = usize::try_from(i32::from_be_bytes(*length)).ok();
             let (field, rest) = rest.split_at(length.unwrap_or(0).min(rest.len()));

@@ -31,7 +31,11 @@ pub(crate) fn write(
     kept: u64,
 ) -> Result<Vec<Refused>> {
     for changed in &mut taken.tables {
-        delete(connection, file, &tables[changed.table], changed)?;
+        let table = &tables[changed.table];
+        if let Some(skipped) = &table.skipped {
+            skipped.begin(connection).map_err(|error| file.explain(error))?;
+        }
+        delete(connection, file, table, changed)?;
     }
     let mut refused = Vec::new();
     for changed in &mut taken.tables {
@@ -40,7 +44,11 @@ pub(crate) fn write(
             let all = u64::try_from(refused.len()).unwrap_or(u64::MAX).saturating_add(kept);
             if all > MOST_KEPT { Err(too_many()) } else { Ok(()) }
         };
-        insert(connection, file, &tables[changed.table], changed, &mut refuse)?;
+        let table = &tables[changed.table];
+        insert(connection, file, table, changed, &mut refuse)?;
+        if let Some(skipped) = &table.skipped {
+            skipped.end(connection).map_err(|error| file.explain(error))?;
+        }
     }
     Ok(refused)
 }
@@ -61,14 +69,22 @@ fn delete(
 ) -> Result<()> {
     let explain = |error| file.explain(error);
     if changed.whole {
+        if let Some(skipped) = &table.skipped {
+            connection.execute(&skipped.save_all, []).map_err(explain)?;
+        }
         return delete_all(connection, table, &changed.rejected).map_err(explain);
     }
     let key: Vec<usize> = table.followed.key.clone().unwrap_or_default();
     let mut statement = connection.prepare_cached(&table.delete).map_err(explain)?;
+    let save = table.skipped.as_ref().map(|skipped| connection.prepare_cached(&skipped.save));
+    let mut save = save.transpose().map_err(explain)?;
     let mut keys = Rows::new(&mut changed.keys, table, &key)?;
     while keys.next()? {
         // SQLite has no row with a key that it cannot hold.
         if keys.refused.is_none() {
+            if let Some(save) = &mut save {
+                keys.execute(save).map_err(explain)?;
+            }
             keys.execute(&mut statement).map_err(explain)?;
         }
     }
@@ -124,13 +140,15 @@ fn insert(
     let explain = |error| file.explain(error);
     let all: Vec<usize> = (0..table.storages.len()).collect();
     let mut statement = connection.prepare_cached(&table.insert).map_err(explain)?;
+    let beside = table.skipped.as_ref().map(|skipped| connection.prepare_cached(&skipped.insert));
+    let mut beside = beside.transpose().map_err(explain)?;
     let position = changed.table;
     let mut rows = Rows::new(&mut changed.rows, table, &all)?;
     while rows.next()? {
         let why = match rows.refused.or_else(|| rows.changed_by_sqlite()) {
             Some(column) if table.kept_by.is_none() => return Err(rows.refusal(column)),
             Some(column) => Why::Value(column),
-            None => match rows.execute(&mut statement) {
+            None => match rows.insert(beside.as_mut(), &mut statement) {
                 Ok(_) => continue,
                 // The statement is undone, and nothing else.
                 Err(error) if is_constraint(&error) && table.kept_by.is_some() => Why::Constraint,
@@ -217,6 +235,18 @@ impl<'a> Rows<'a> {
             self.fields[self.starts[place] + 4..end].to_vec()
         };
         places.map(field).collect()
+    }
+
+    /// Inserts the row beside what was kept of it, or, where nothing was, by itself.
+    fn insert(
+        &self,
+        beside: Option<&mut CachedStatement<'_>>,
+        statement: &mut CachedStatement<'_>,
+    ) -> rusqlite::Result<usize> {
+        match beside.map(|beside| self.execute(beside)).transpose()? {
+            Some(1..) => Ok(1),
+            _ => self.execute(statement),
+        }
     }
 
     fn execute(&self, statement: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {

@@ -161,7 +161,7 @@ impl Target {
 
     /// Fails where another server coordinates a database's migration, and keeps it so until the end
     /// of the transaction.
-    pub(super) async fn require(&self, client: &impl GenericClient, database: &str) -> Result<()> {
+    pub(crate) async fn require(&self, client: &impl GenericClient, database: &str) -> Result<()> {
         let sql = "SELECT holder FROM switchback.control WHERE database = $1 FOR SHARE";
         let row = client.query_opt(sql, &[&database]).await.map_err(failed)?;
         if row.is_none_or(|row| row.get::<_, &str>(0) == self.holder.id) {

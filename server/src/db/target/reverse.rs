@@ -2,16 +2,18 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use switchback_proto::v1::Plan;
+use switchback_proto::v1::{ColumnPlan, Plan};
 use tokio_postgres::{GenericClient, Transaction, types::ToSql};
 
 use super::{
     Made, Step, Target,
     switch::{LOCK_WAIT, fence, limit_statements},
+    triggers::disable_triggers,
 };
 use crate::{
     db::postgres::failed,
     dialect::{
+        ddl,
         ident::{qualified, quote},
         reverse::{self, CAPTURE, Captured, FENCE, TRIGGERS},
     },
@@ -93,6 +95,7 @@ impl Target {
     /// Refuses applications in every table and writes nothing down any more.
     pub(crate) async fn close(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
         fence_all(transaction, plan).await?;
+        disable_triggers(transaction, plan).await?;
         set_triggers(transaction, plan, reverse::close).await
     }
 
@@ -294,18 +297,23 @@ pub(crate) const TAKE: &str = "WITH taken AS (DELETE FROM switchback.change_log 
            AND tab IN (SELECT tab FROM taken)) \
      SELECT tab, key, sum(times) FROM named GROUP BY tab, key ORDER BY tab";
 
-/// The highest value that each identity has given, by table in the source.
+/// The highest value that each sequence has given, by table in the source.
 pub(crate) async fn given_values(
     client: &impl GenericClient,
     plan: &Plan,
 ) -> Result<Vec<(String, i64)>> {
     let mut values = Vec::new();
-    let sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)";
+    let sql = "SELECT pg_sequence_last_value( \
+                 coalesce(nullif($3, ''), pg_get_serial_sequence($1, $2))::regclass)";
     let statement = client.prepare(sql).await.map_err(failed)?;
     for table in &plan.tables {
-        for column in table.columns.iter().filter(|column| column.identity) {
+        let given = |column: &&ColumnPlan| {
+            ddl::gives_values(column) && ddl::is_remembered(plan, table, column)
+        };
+        for column in table.columns.iter().filter(given) {
             let full = qualified(&plan.target_schema, &table.target);
-            let row = client.query_one(&statement, &[&full, &column.target]).await;
+            let asked: [&(dyn ToSql + Sync); 3] = [&full, &column.target, &column.sequence];
+            let row = client.query_one(&statement, &asked).await;
             let value: Option<i64> = row.map_err(failed)?.get(0);
             values.extend(value.map(|value| (table.source.clone(), value)));
         }

@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use tokio_postgres::{Client, Transaction};
 use tokio_util::sync::CancellationToken;
 
-use super::{Target, installed_version, lock, reverse::triggers};
+use super::{
+    Target, installed_version, lock,
+    reverse::triggers,
+    set_aside::{GiveBack, empty, give_back},
+};
 use crate::{
     db::postgres::failed,
     dialect::{
@@ -21,6 +25,9 @@ use crate::{
 /// Objects dropped in one transaction. Each takes a handful of locks (table, TOAST table,
 /// indexes, sequence), and PostgreSQL's default lock table has room for some 6,400.
 const DROPS_A_TRANSACTION: i64 = 200;
+
+/// Foreign keys and the like made again in one transaction.
+const GIVEN_A_TRANSACTION: i64 = 50;
 
 /// Room to sort for one index; PostgreSQL's default of 64 MB makes most builds spill.
 const MAINTENANCE_WORK_MEM: &str = "SET LOCAL maintenance_work_mem = '128MB'";
@@ -62,6 +69,22 @@ pub enum Made<'a> {
         /// Its number in the log.
         number: &'a str,
     },
+    /// A table of the application that was taken over: it stays, and gets back what was set aside.
+    Existing {
+        /// Schema.
+        schema: &'a str,
+        /// Name.
+        name: &'a str,
+    },
+    /// An index of ours on such a table.
+    Index {
+        /// Schema.
+        schema: &'a str,
+        /// Table.
+        table: &'a str,
+        /// Name.
+        name: &'a str,
+    },
     /// Something that goes when its table goes: an index, a check, a sequence's value.
     Part,
 }
@@ -83,6 +106,8 @@ impl<'a> Made<'a> {
             Self::View { schema, name } => ["view", schema, name, ""],
             Self::ForeignKey { schema, table, name } => ["foreign_key", schema, table, name],
             Self::Capture { schema, table, number } => ["capture", schema, table, number],
+            Self::Existing { schema, name } => ["existing", schema, name, ""],
+            Self::Index { schema, table, name } => ["index", schema, table, name],
             Self::Part => ["", "", "", ""],
         }
     }
@@ -127,7 +152,10 @@ impl Target {
         // Prepared, so that what a plan holds can be one statement only.
         transaction.execute(sql, &[]).await.map_err(failed)?;
         self.record(&transaction, database, step).await?;
-        transaction.commit().await.map_err(failed)
+        failpoint::hit("make.before");
+        transaction.commit().await.map_err(failed)?;
+        failpoint::hit("make.after");
+        Ok(())
     }
 
     /// Records a step in the transaction that does it. Only for the coordinator.
@@ -152,21 +180,28 @@ impl Target {
     /// about it, and the schema `switchback` when no other database uses it. Returns how many
     /// objects were dropped. What Switchback did not record is never dropped: where such a thing
     /// depends on an object of ours, that is an error, and the rest goes on when it is called
-    /// again. What another migration made is left alone, and so is the active engine.
+    /// again. Tables of the application are emptied and get back what was set aside. What another
+    /// migration made is left alone, and so is the active engine.
     pub async fn clean_up(&self, database: &str, migration: &str) -> Result<u64> {
         let mut client = self.postgres().get().await?;
         if installed_version(&*client).await?.is_none() {
             return Ok(0);
         }
-        let mut removed = 0;
+        let (mut removed, mut below) = (0, Some(i64::MAX));
         loop {
             let transaction = client.transaction().await.map_err(failed)?;
             lock(&transaction).await?;
             if !decide_to_abort(&transaction, database, migration).await? {
                 return Ok(removed);
             }
-            let (more, dropped) = drop_newest(&transaction, database).await?;
+            let (mut more, dropped) = drop_newest(&transaction, database).await?;
             removed += dropped;
+            // Foreign keys need all tables.
+            if let (false, Some(seq)) = (more, below) {
+                let (what, part) = (GiveBack::Everything, (seq, GIVEN_A_TRANSACTION));
+                below = give_back(&transaction, database, what, part).await?;
+                more = below.is_some();
+            }
             if !more {
                 forget(&transaction, database).await?;
             }
@@ -193,7 +228,7 @@ impl Target {
             return Ok(0);
         }
         let sql = "SELECT namespace, relation FROM switchback.steps \
-                   WHERE database = $1 AND kind = 'table' ORDER BY seq";
+                   WHERE database = $1 AND kind IN ('table', 'existing') ORDER BY seq";
         let tables = client.query(sql, &[&database]).await.map_err(failed)?;
         for row in &tables {
             let (schema, table): (&str, &str) = (row.get(0), row.get(1));
@@ -201,8 +236,10 @@ impl Target {
             transaction.batch_execute(FINALIZE_WAIT).await.map_err(failed)?;
             self.require(&transaction, database).await?;
             release(&transaction, database, (schema, table)).await?;
+            failpoint::hit("release.before");
             transaction.commit().await.map_err(failed)?;
         }
+        give_back_missing(&mut client, self, database).await?;
         let transaction = client.transaction().await.map_err(failed)?;
         self.require(&transaction, database).await?;
         for table in ["copy_position", "change_log", "returned", "steps"] {
@@ -218,7 +255,21 @@ impl Target {
     }
 }
 
-/// Takes the triggers of ours and the rowid off a table, and forgets that it was made.
+/// Makes what an application's tables have lost of what was set aside.
+async fn give_back_missing(client: &mut Client, target: &Target, database: &str) -> Result<()> {
+    let mut below = Some(i64::MAX);
+    while let Some(seq) = below {
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(FINALIZE_WAIT).await.map_err(failed)?;
+        target.require(&transaction, database).await?;
+        let part = (seq, GIVEN_A_TRANSACTION);
+        below = give_back(&transaction, database, GiveBack::Missing, part).await?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Takes the triggers and the index of ours and the rowid off a table, and forgets that it was made.
 async fn release(
     transaction: &Transaction<'_>,
     database: &str,
@@ -229,6 +280,12 @@ async fn release(
     let captures = transaction.query(sql, &[&database, &schema, &table]).await.map_err(failed)?;
     for row in &captures {
         drop_capture(transaction, database, ["capture", schema, table, row.get(0)]).await?;
+    }
+    let sql = "SELECT name FROM switchback.steps \
+               WHERE database = $1 AND kind = 'index' AND namespace = $2 AND relation = $3";
+    for row in transaction.query(sql, &[&database, &schema, &table]).await.map_err(failed)? {
+        let drop = format!("DROP INDEX IF EXISTS {}", qualified(schema, row.get(0)));
+        transaction.batch_execute(&drop).await.map_err(failed)?;
     }
     let full = qualified(schema, table);
     let gone = "SELECT to_regclass($1) IS NULL";
@@ -242,7 +299,7 @@ async fn release(
     }
     let sql = "DELETE FROM switchback.steps \
                WHERE database = $1 AND namespace = $2 AND relation = $3 \
-                 AND kind IN ('capture', 'table')";
+                 AND kind IN ('capture', 'index', 'table', 'existing')";
     transaction.execute(sql, &[&database, &schema, &table]).await.map_err(failed)?;
     Ok(())
 }
@@ -278,20 +335,46 @@ async fn drop_newest(transaction: &Transaction<'_>, database: &str) -> Result<(b
     let sql = "SELECT seq, kind, namespace, relation, name FROM switchback.steps \
                WHERE database = $1 ORDER BY seq DESC LIMIT $2";
     let rows = transaction.query(sql, &[&database, &DROPS_A_TRANSACTION]).await.map_err(failed)?;
-    let mut dropped = 0;
+    let (mut dropped, mut done) = (0, 0);
     for row in &rows {
         let parts: [&str; 4] = [row.get(1), row.get(2), row.get(3), row.get(4)];
+        done += 1;
         if parts[0] == "capture" {
             drop_capture(transaction, database, parts).await?;
+        } else if parts[0] == "existing" {
+            restore(transaction, database, (parts[1], parts[2])).await?;
+            dropped += 1;
+            // Each holds as many locks as it has indexes.
+            break;
         } else if let Some(sql) = drop_statement(transaction, parts).await? {
             transaction.batch_execute(&sql).await.map_err(failed)?;
             dropped += 1;
         }
     }
-    let gone: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let gone: Vec<i64> = rows.iter().take(done).map(|row| row.get(0)).collect();
     let sql = "DELETE FROM switchback.steps WHERE seq = ANY ($1)";
     transaction.execute(sql, &[&gone]).await.map_err(failed)?;
     Ok((!rows.is_empty(), dropped))
+}
+
+/// Gives a table of the application back as it was, without rows. The fence goes last.
+async fn restore(
+    transaction: &Transaction<'_>,
+    database: &str,
+    (schema, table): (&str, &str),
+) -> Result<()> {
+    let full = qualified(schema, table);
+    let gone = "SELECT to_regclass($1) IS NULL";
+    if transaction.query_one(gone, &[&full]).await.map_err(failed)?.get(0) {
+        return Ok(());
+    }
+    empty(transaction, &full).await?;
+    let rowid = format!("ALTER TABLE {full} DROP COLUMN IF EXISTS {}", quote(ROWID_COLUMN));
+    transaction.batch_execute(&rowid).await.map_err(failed)?;
+    let what = GiveBack::Table(schema, table);
+    give_back(transaction, database, what, (i64::MAX, i64::MAX)).await?;
+    let fence = format!("DROP TRIGGER IF EXISTS {} ON {full}", quote(FENCE));
+    transaction.batch_execute(&fence).await.map_err(failed)
 }
 
 async fn drop_statement(
@@ -302,6 +385,7 @@ async fn drop_statement(
     Ok(match kind {
         "table" => Some(format!("DROP TABLE IF EXISTS {full}")),
         "view" => Some(format!("DROP VIEW IF EXISTS {full}")),
+        "index" => Some(format!("DROP INDEX IF EXISTS {}", qualified(namespace, name))),
         "foreign_key" => {
             Some(format!("ALTER TABLE IF EXISTS {full} DROP CONSTRAINT IF EXISTS {}", quote(name)))
         }
@@ -361,13 +445,14 @@ async fn forget(transaction: &Transaction<'_>, database: &str) -> Result<()> {
     forget_kept(transaction, database).await?;
     let sql = "SELECT EXISTS (SELECT FROM switchback.control) \
                  OR EXISTS (SELECT FROM switchback.steps) \
-                 OR EXISTS (SELECT FROM switchback.kept_aside)";
+                 OR EXISTS (SELECT FROM switchback.kept_aside) \
+                 OR EXISTS (SELECT FROM switchback.set_aside)";
     if transaction.query_one(sql, &[]).await.map_err(failed)?.get(0) {
         return Ok(());
     }
     let ours = "DROP TABLE switchback.control, switchback.copy_position, switchback.rejects, \
                   switchback.steps, switchback.change_log, switchback.returned, \
-                  switchback.kept_aside, switchback.schema_migrations";
+                  switchback.kept_aside, switchback.set_aside, switchback.schema_migrations";
     transaction.batch_execute(ours).await.map_err(failed)?;
     let functions = "DROP FUNCTION IF EXISTS switchback.refuse_write(), \
                        switchback.refuse_truncate(), switchback.refuse_value()";

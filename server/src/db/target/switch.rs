@@ -1,6 +1,6 @@
 //! The switch as PostgreSQL records it: attempts, the fence, and the one commit that decides.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use switchback_proto::v1::Plan;
 use tokio_postgres::{GenericClient, Transaction, types::ToSql};
@@ -9,6 +9,7 @@ use super::{Target, controls, lease::held};
 use crate::{
     db::postgres::failed,
     dialect::{
+        ddl,
         ident::{qualified, quote},
         reverse::FENCE,
     },
@@ -159,12 +160,13 @@ pub(super) async fn limit_statements(transaction: &Transaction<'_>, left: Durati
     transaction.batch_execute(&settings).await.map_err(failed)
 }
 
+/// The tables of a plan, and those of others that foreign keys bind to them.
 fn tables(plan: &Plan) -> Vec<String> {
-    let tables = plan.tables.iter();
-    let mut names: Vec<String> =
-        tables.map(|table| qualified(&plan.target_schema, &table.target)).collect();
-    names.sort_unstable();
-    names
+    let own = plan.tables.iter().map(|table| table.target.as_str());
+    let bound = ddl::all_foreign_keys(plan).flat_map(|(child, key)| [child, &key.parent]);
+    let names: BTreeSet<String> =
+        own.chain(bound).map(|table| qualified(&plan.target_schema, table)).collect();
+    names.into_iter().collect()
 }
 
 /// The error for a record that somebody removed.

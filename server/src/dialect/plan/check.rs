@@ -9,6 +9,7 @@ use super::{
         codec::Codec,
         ident::{LONGEST, quote},
         schema::{SourceSchema, Table},
+        wire,
     },
     Place, VERSION, finding,
 };
@@ -95,7 +96,9 @@ impl Check {
             .tables
             .iter()
             .flat_map(|table| {
-                let key = (!table.primary_key.is_empty()).then_some(&table.primary_key_name);
+                let has_key =
+                    !table.primary_key.is_empty() || !table.primary_key_definition.is_empty();
+                let key = has_key.then_some(&table.primary_key_name);
                 std::iter::once(&table.target)
                     .chain(key)
                     .chain(table.indexes.iter().map(|index| &index.target))
@@ -119,15 +122,21 @@ impl Check {
             if !targets.insert(&column.target) {
                 self.say(&table.source, &format!("two columns are called {:?}", column.target));
             }
-            if !sources.insert(&column.source) {
+            if column.expression.is_empty() && !sources.insert(&column.source) {
                 self.say(&table.source, &format!("{:?} is in the plan twice", column.source));
             }
         }
-        for column in source.columns.iter().filter(|column| !sources.contains(column.name.as_str()))
-        {
+        let missing = |name: &String| {
+            !sources.contains(name.as_str())
+                && !(plan.existing.is_some() && table.skipped.contains(name))
+        };
+        for column in source.columns.iter().filter(|column| missing(&column.name)) {
             self.say(&table.source, &format!("the column {:?} is missing", column.name));
         }
         self.named_columns(table, &targets, plan);
+        if plan.existing.is_some() {
+            self.definitions(table);
+        }
         let mut constraints = HashSet::new();
         let names = table
             .foreign_keys
@@ -145,36 +154,40 @@ impl Check {
         let say = |check: &mut Self, what: String| {
             check.say(&table.source, &format!("column {:?}: {what}", column.source));
         };
-        if !source.columns.iter().any(|other| other.name == column.source) {
+        let computed = !column.expression.is_empty() && column.source.is_empty();
+        if !computed && !source.columns.iter().any(|other| other.name == column.source) {
             say(self, "the source has no such column".into());
         }
         if !is_name(&column.target) {
             say(self, format!("{:?} is no name that PostgreSQL can have", column.target));
         }
         match column.codec.parse::<Codec>() {
-            Ok(codec) if !codec.fits_type(&column.r#type) => say(
+            Ok(codec) if !codec.fits_type(wire::built_in(&column.r#type, &column.wire)) => say(
                 self,
                 format!("the codec {} does not go with the type {:?}", column.codec, column.r#type),
             ),
             Ok(_) => {}
             Err(_) => say(self, format!("there is no codec {:?}", column.codec)),
         }
-        if column.identity && column.r#type != "bigint" {
+        if column.identity && column.r#type != "bigint" && column.sequence.is_empty() {
             say(self, "an identity has to be bigint".into());
         }
     }
 
     fn named_columns(&mut self, table: &TablePlan, targets: &HashSet<&str>, plan: &Plan) {
-        let keys = table.foreign_keys.iter().flat_map(|key| &key.columns);
+        let keys = table.foreign_keys.iter().filter(|key| key.definition.is_empty());
+        let keys = keys.flat_map(|key| &key.columns);
         for name in table.primary_key.iter().chain(keys) {
             if !targets.contains(name.as_str()) {
                 self.say(&table.source, &format!("a key names {name:?}, which is no column"));
             }
         }
-        for index in table.indexes.iter().filter(|index| index.constraint) {
+        let by_terms = |index: &&IndexPlan| index.constraint && index.definition.is_empty();
+        for index in table.indexes.iter().filter(by_terms) {
             self.unique(table, index, targets);
         }
-        for key in &table.foreign_keys {
+        // A definition says by itself what it refers to, in the plan or not.
+        for key in table.foreign_keys.iter().filter(|key| key.definition.is_empty()) {
             let parent = plan.tables.iter().find(|other| other.target == key.parent);
             let Some(parent) = parent else {
                 let what = format!(
@@ -192,6 +205,24 @@ impl Check {
                     "its foreign key {:?} names columns that {:?} lacks",
                     key.name, key.parent
                 );
+                self.say(&table.source, &what);
+            }
+        }
+    }
+
+    /// What an existing table has is taken off and made again by its definition.
+    fn definitions(&mut self, table: &TablePlan) {
+        let checks = table.checks.iter().map(|check| (&check.name, &check.definition));
+        let keys = table.foreign_keys.iter().map(|key| (&key.name, &key.definition));
+        let indexes = table.indexes.iter().filter(|index| !index.ours);
+        let indexes = indexes.map(|index| (&index.target, &index.definition));
+        for (name, _) in checks.chain(keys).chain(indexes).filter(|(_, text)| text.is_empty()) {
+            self.say(&table.source, &format!("{name:?} has no definition"));
+        }
+        let known = ["origin", "always", "replica"];
+        for trigger in &table.triggers {
+            if !known.contains(&trigger.enabled.as_str()) {
+                let what = format!("the trigger {:?} fires at no known time", trigger.name);
                 self.say(&table.source, &what);
             }
         }
