@@ -4,6 +4,7 @@ pub mod capture;
 pub mod codec;
 pub mod ddl;
 mod default;
+pub mod existing;
 mod expr;
 pub mod facts;
 pub mod finding;
