@@ -104,7 +104,8 @@ pub(super) fn parse_offset(text: &[u8]) -> Result<Option<i64>, Refusal> {
         _ => return Err(Refusal::Form),
     };
     let (hours, minutes) = (two_digits(&hours)?, two_digits(&minutes)?);
-    if hours > 23 || minutes > 59 {
+    // PostgreSQL's bound (`MAX_TZDISP_HOUR`).
+    if hours > 15 || minutes > 59 {
         return Err(Refusal::Form);
     }
     let size = (hours * SECONDS_PER_HOUR + minutes * 60) * MICROS_PER_SECOND;
@@ -160,7 +161,7 @@ mod tests {
             "2000-01-01 08:00:00 UTC",
             "2000-01-01 08:00:00+2",
             "2000-01-01 08:00:00+02:0",
-            "2000-01-01 08:00:00+24",
+            "2000-01-01 08:00:00+16",
             "2000-01-01 08:00:00x02",
             "2000-01-01x08:00:00",
             "2000-01-01 ",
