@@ -85,6 +85,9 @@ impl ColumnTrial {
         if fit.fitting.is_empty() {
             return;
         }
+        if let Value::Text(text) = value {
+            fit.shapes.take(text);
+        }
         let widest = fit.fitting.last().copied();
         let mut carrier: Option<Codec> = None;
         fit.fitting.retain(|codec| {

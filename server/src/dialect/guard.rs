@@ -11,13 +11,17 @@
 //! fails for no value, and has no subquery, so that it can stand in the `WHEN` of a trigger.
 
 mod decimal;
+mod existing;
+mod interval;
 mod moment;
 mod storage;
 mod text;
 
 use self::storage::{Reals, Texts};
 pub use self::storage::{Storage, looks_numeric, survives};
-use super::codec::{BoolForm, Codec, EXACT_INTEGERS, Scale, UuidForm};
+use super::codec::{
+    BoolBack, BoolForm, Codec, EXACT_INTEGERS, NumericForm, PgType, Scale, UuidForm,
+};
 
 /// What a column of PostgreSQL must hold so that its values can go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,18 @@ const JSON_NUMBER: &str = "a bare number that is not written as SQLite's own num
 const TAG: &str = "text that is not a letter for the class and a value in its one form";
 const ESCAPES: &str = "text with a backslash that begins none of the escapes, or one that could \
                        be written without it";
+const DIGITS: &str = "a time with more digits than the clock has room for";
+const REAL_YEARS: &str = "a time before 1700 or after 2239, which a REAL of seconds does not hold to \
+                          the microsecond";
+const TWICE: &str = "a time that the clocks of the zone show twice";
+const MONTHS: &str = "months, which have no fixed length";
+const DAYS: &str = "days, which the clock does not count";
+const TIME_PART: &str = "a time besides the days that is negative, or a day and longer";
+const TOO_FAR: &str = "a length of time that is beyond the codec's range";
+const NO_NUMBER: &str = "NaN and infinities";
+const LABEL: &str = "a label that the codec does not have, or that SQLite does not store as it is";
+const NOT_UTF8: &str = "bytes that are not UTF-8, which SQLite replaces in a UTF-16 file";
+const BOUNDS: &str = "an array with several dimensions, or that does not begin at 1";
 
 /// Codecs, what a column with each refuses, and what it refuses besides where the column of SQLite
 /// has a certain affinity, is STRICT, or is in a UTF-16 file; `docs/type-mapping.md` prints it.
@@ -79,10 +95,10 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("blob", &[], &[]),
     ("bool:FORM", &[], &[]),
     ("date", &[YEARS], &[]),
-    ("time:CLOCK", &[MIDNIGHT_24, SECONDS], &[]),
-    ("timestamp:SEP:CLOCK", &[YEARS, SECONDS], &[]),
+    ("time:CLOCK", &[MIDNIGHT_24, SECONDS, DIGITS], &[]),
+    ("timestamp:SEP:CLOCK", &[YEARS, SECONDS, DIGITS], &[]),
     ("timestamp:date", &[YEARS, TIME_OF_DAY], &[]),
-    ("timestamptz:SEP:CLOCK:SUFFIX", &[YEARS, SECONDS], &[]),
+    ("timestamptz:SEP:CLOCK:SUFFIX", &[YEARS, SECONDS, DIGITS], &[]),
     ("timestamptz:epoch-UNIT", &[YEARS, FINER], &[]),
     ("uuid:FORM", &[], &[NUMBER_UUID]),
     ("numeric", &[NO_DOUBLE, ZEROS], &[WHOLE, FRACTION]),
@@ -91,6 +107,47 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("json:numeric", &[JSON_NUMBER], &[NOT_UTF16]),
     ("tagged", &[TAG], &[NUMBER_TEXT, NOT_UTF16, MINUS_ZERO, WHOLE]),
     ("escaped", &[ESCAPES], &[NUMBER_TEXT, NOT_UTF16]),
+    ("integer:BITS", &[], &[]),
+    ("real:32", &[NAN], &[MINUS_ZERO, WHOLE]),
+    ("real:32:rounded", &[NAN], &[MINUS_ZERO, WHOLE]),
+    ("number:any", &[NAN], &[MINUS_ZERO, WHOLE, FRACTION]),
+    ("numeric:real", &[NO_DOUBLE, ZEROS], &[WHOLE]),
+    ("numeric:text", &[NO_NUMBER], &[]),
+    ("numeric:any", &[NO_DOUBLE, ZEROS], &[WHOLE, FRACTION]),
+    ("numeric:any:text", &[NO_NUMBER], &[]),
+    ("numeric:P:S:real", &[TOO_MANY_DIGITS, NO_DOUBLE], &[WHOLE]),
+    ("numeric:P:S:text", &[TOO_MANY_DIGITS], &[]),
+    ("numeric:P:S:any", &[TOO_MANY_DIGITS, NO_DOUBLE], &[WHOLE, FRACTION]),
+    ("numeric:P:S:any:text", &[TOO_MANY_DIGITS], &[]),
+    ("char:N", &[], &[NUMBER_TEXT, NOT_UTF16]),
+    ("text:blob", &[], &[]),
+    ("blob:text", &[], &[NUMBER_TEXT, NOT_UTF8, NOT_UTF16]),
+    ("label:LABELS", &[LABEL], &[]),
+    ("bool:any", &[], &[]),
+    ("bool:any:text", &[], &[]),
+    ("date:any", &[YEARS], &[]),
+    ("date:julian", &[YEARS], &[]),
+    ("time:any:CLOCK", &[MIDNIGHT_24, SECONDS, DIGITS], &[]),
+    ("timestamp:any:SEP:CLOCK", &[YEARS, SECONDS, DIGITS], &[]),
+    ("timestamptz:any:SEP:CLOCK:SUFFIX", &[YEARS, SECONDS, DIGITS], &[]),
+    ("timestamptz:any:in:ZONE:SEP:CLOCK:SUFFIX", &[YEARS, SECONDS, DIGITS], &[]),
+    ("timestamp:SEP:CLOCK:SUFFIX", &[YEARS, SECONDS, DIGITS], &[]),
+    ("timestamp:epoch-UNIT", &[YEARS, FINER], &[]),
+    ("timestamp:epoch-s-real", &[REAL_YEARS], &[WHOLE]),
+    ("timestamptz:epoch-s-real", &[REAL_YEARS], &[WHOLE]),
+    ("timestamp:julian", &[YEARS, FINER], &[WHOLE]),
+    ("timestamptz:julian", &[YEARS, FINER], &[WHOLE]),
+    ("timestamptz:in:ZONE:SEP:CLOCK", &[YEARS, TWICE, SECONDS, DIGITS], &[]),
+    ("uuid:any", &[], &[]),
+    ("interval:UNIT", &[MONTHS, TIME_PART, TOO_FAR, FINER], &[]),
+    ("interval:epoch", &[MONTHS, TIME_PART, TOO_FAR], &[]),
+    ("interval:clock", &[MONTHS, DAYS, TOO_FAR], &[]),
+    ("jsonb", &[], &[NUMBER_TEXT, NOT_UTF16]),
+    ("jsonb:numeric", &[JSON_NUMBER], &[NOT_UTF16]),
+    ("array:ELEMENT:SPACING", &[BOUNDS, NO_NUMBER], &[NOT_UTF16]),
+    ("inet", &[], &[]),
+    ("cidr", &[], &[]),
+    ("macaddr", &[], &[]),
 ];
 
 /// Conditions that must all hold.
@@ -122,13 +179,24 @@ impl Rules<'_> {
         let rules = self;
         let natural = codec.natural_type() == pg_type;
         match *codec {
-            Codec::Integer | Codec::Bool(BoolForm::ZeroOne) => rules.integers(),
-            Codec::Real => rules.real(),
+            Codec::Integer
+            | Codec::Bool(BoolForm::ZeroOne)
+            | Codec::Narrow(_)
+            | Codec::BoolAny(BoolBack::ZeroOne) => rules.integers(),
+            Codec::Real | Codec::Single(_) => rules.real(),
             Codec::Number => rules.number(),
+            Codec::NumberAny => rules.number_any(),
             Codec::Varchar(limit) if !natural => rules.longest(limit),
             Codec::Text | Codec::Varchar(_) => rules.text(),
-            Codec::Blob | Codec::Uuid(UuidForm::Blob) => rules.blobs(),
-            Codec::Bool(_) | Codec::Uuid(UuidForm::Lower | UuidForm::Upper) => rules.plain_texts(),
+            Codec::Char(_) => rules.padded(),
+            Codec::Blob | Codec::Uuid(UuidForm::Blob) | Codec::TextOfBlob => rules.blobs(),
+            Codec::BlobOfText => rules.bytes_of_text(),
+            Codec::Label(labels) => rules.label(labels),
+            Codec::Bool(_)
+            | Codec::BoolAny(BoolBack::Text)
+            | Codec::Uuid(UuidForm::Lower | UuidForm::Upper)
+            | Codec::UuidAny
+            | Codec::Net(_) => rules.plain_texts(),
             Codec::Uuid(UuidForm::Hex) => rules.hex_uuid(),
             Codec::Date => rules.date(),
             Codec::Time(clock) => rules.time(clock),
@@ -136,9 +204,22 @@ impl Rules<'_> {
             Codec::Midnight => rules.midnight(),
             Codec::TimestampTz(_, clock, _) => rules.timestamptz(clock),
             Codec::Epoch(unit) => rules.epoch(unit),
-            Codec::Numeric(scale) => rules.numeric(scale),
+            Codec::Moment(form) => rules.form(form),
+            Codec::Interval(form) => rules.interval(form),
+            Codec::Numeric(scale) | Codec::NumericAs(scale, NumericForm::Any) => {
+                rules.shown(scale, pg_type).numeric(scale)
+            }
+            Codec::NumericAs(scale, NumericForm::Real) => {
+                rules.shown(scale, pg_type).numeric_real(scale)
+            }
+            Codec::NumericAs(scale, NumericForm::Text | NumericForm::AnyText) => {
+                rules.shown(scale, pg_type).numeric_text(scale)
+            }
             Codec::Json => rules.json(),
             Codec::JsonNumeric => rules.json_numeric(),
+            Codec::Jsonb => rules.jsonb(),
+            Codec::JsonbNumeric => rules.jsonb_numeric(),
+            Codec::Array(element, _) => rules.array(element),
             Codec::Tagged => rules.tagged(),
             Codec::Escaped => rules.escaped(),
         }
@@ -222,6 +303,18 @@ impl Rules<'_> {
                 .require(format!("{value} <> 'NaN'::float8"), NAN)
                 .require(format!("({exact} OR {})", not_whole(value)), BEYOND_EXACT)
                 .not_minus_zero(),
+        }
+    }
+
+    /// A type without bounds shows as many digits behind the point as a value has.
+    fn shown(self, scale: Option<Scale>, pg_type: &str) -> Self {
+        let bounded = PgType::parse(pg_type).is_some_and(|known| !known.arguments.is_empty());
+        match scale {
+            Some(scale) if !bounded => {
+                let condition = format!("scale({}) = {}", self.value, scale.scale());
+                self.require(condition, TOO_MANY_DIGITS)
+            }
+            _ => self,
         }
     }
 

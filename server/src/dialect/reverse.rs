@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_table_without_a_key_is_logged_by_statement() {
-        for key in [&[][..], &[key_column("id", "inet")][..]] {
+        for key in [&[][..], &[key_column("id", "interval")][..]] {
             let parts = captured(key, &[]).create();
             assert!(parts[0].sql.contains("VALUES ('de''fault', 3, NULL)"), "{parts:?}");
             assert!(parts[2].sql.contains("FOR EACH STATEMENT"), "{parts:?}");

@@ -44,11 +44,6 @@ impl ColumnDecision {
     }
 }
 
-/// Epoch integers are taken for times from 1990 on …
-const EPOCH_FROM: i64 = 631_152_000;
-/// … until 2100, in seconds. As no unit's numbers are another's, at most one unit fits.
-const EPOCH_UNTIL: i64 = 4_102_444_800;
-
 /// Decides the type of column number `index` of a table.
 pub fn decide(
     table: &Table,
@@ -172,10 +167,7 @@ fn rich(subject: &Subject<'_>, family: Family) -> Option<ColumnDecision> {
 
 fn epoch_unit(facts: &ColumnFacts) -> Option<EpochUnit> {
     let (smallest, largest) = facts.integer_range?;
-    EpochUnit::ALL.into_iter().find(|unit| {
-        let per_second = unit.per_second();
-        smallest >= EPOCH_FROM * per_second && largest < EPOCH_UNTIL * per_second
-    })
+    EpochUnit::ALL.into_iter().find(|unit| unit.is_plausible(smallest, largest))
 }
 
 fn plain(subject: &Subject<'_>) -> ColumnDecision {

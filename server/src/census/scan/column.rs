@@ -227,26 +227,5 @@ impl<'a> ColumnScan<'a> {
 
 /// Bytes of the smallest type among the codecs; none where the value's own length counts.
 fn smallest(candidates: &[Codec]) -> Option<u64> {
-    let size = |codec: &Codec| match codec {
-        Codec::Bool(_) => Some(1),
-        Codec::Date => Some(4),
-        Codec::Numeric(_) => Some(3),
-        Codec::Time(_)
-        | Codec::Timestamp(..)
-        | Codec::Midnight
-        | Codec::TimestampTz(..)
-        | Codec::Epoch(_)
-        | Codec::Integer
-        | Codec::Real
-        | Codec::Number => Some(8),
-        Codec::Uuid(_) => Some(16),
-        Codec::Text
-        | Codec::Varchar(_)
-        | Codec::Blob
-        | Codec::Json
-        | Codec::JsonNumeric
-        | Codec::Tagged
-        | Codec::Escaped => None,
-    };
-    candidates.iter().filter_map(size).min()
+    candidates.iter().filter_map(Codec::smallest_size).min()
 }

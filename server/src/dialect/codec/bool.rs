@@ -76,3 +76,59 @@ impl BoolForm {
         })
     }
 }
+
+/// How a `boolean` is written back where several ways of writing it are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BoolBack {
+    /// INTEGER 0 and 1.
+    ZeroOne,
+    /// `false` and `true`.
+    Text,
+}
+
+impl BoolBack {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ZeroOne, Self::Text];
+
+    /// INTEGER 0 and 1, and the words that PostgreSQL knows, in any case.
+    pub(super) fn parse(value: Value<'_>) -> Result<bool, Refusal> {
+        let is_one_of = |text: &[u8], words: [&str; 6]| {
+            words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        match value {
+            Value::Integer(value @ (0 | 1)) => Ok(value == 1),
+            Value::Text(text) if is_one_of(text, ["true", "t", "yes", "y", "on", "1"]) => Ok(true),
+            Value::Text(text) if is_one_of(text, ["false", "f", "no", "n", "off", "0"]) => {
+                Ok(false)
+            }
+            Value::Integer(_) | Value::Text(_) => Err(Refusal::Form),
+            _ => Err(Refusal::Class),
+        }
+    }
+
+    pub(super) fn render(self, byte: [u8; 1]) -> Result<Value<'static>, Refusal> {
+        match self {
+            Self::ZeroOne => BoolForm::ZeroOne.render(byte),
+            Self::Text => BoolForm::LowerTrueFalse.render(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_mean_true_and_false_in_any_case() {
+        for (text, meaning) in
+            [("ON", true), ("Yes", true), ("t", true), ("1", true), ("oFF", false)]
+        {
+            assert_eq!(BoolBack::parse(Value::Text(text.as_bytes())), Ok(meaning), "{text}");
+        }
+        assert_eq!(BoolBack::parse(Value::Integer(0)), Ok(false));
+        for value in [Value::Integer(2), Value::Text(b"tr"), Value::Text(b""), Value::Text(b" t")] {
+            assert_eq!(BoolBack::parse(value), Err(Refusal::Form), "{value:?}");
+        }
+        assert_eq!(BoolBack::parse(Value::Real(1.0)), Err(Refusal::Class));
+    }
+}

@@ -14,11 +14,15 @@ use super::{
     clock::{Clock, MICROS_PER_DAY, MICROS_PER_SECOND, push_digits, two_digits},
 };
 
-const EPOCH: Date = date(2000, 1, 1);
+pub(super) const EPOCH: Date = date(2000, 1, 1);
 /// From 1970-01-01 to 2000-01-01.
-const UNIX_TO_EPOCH: i64 = 10_957 * MICROS_PER_DAY;
+pub(super) const UNIX_TO_EPOCH: i64 = 10_957 * MICROS_PER_DAY;
 /// 0001-01-01 and 10000-01-01 in microseconds from 2000-01-01.
-const YEARS: std::ops::Range<i64> = -730_119 * MICROS_PER_DAY..2_921_940 * MICROS_PER_DAY;
+pub(super) const YEARS: std::ops::Range<i64> =
+    -730_119 * MICROS_PER_DAY..2_921_940 * MICROS_PER_DAY;
+
+/// 1990-01-01 and 2100-01-01 in seconds from 1970-01-01.
+const PLAUSIBLE: std::ops::Range<i64> = 631_152_000..4_102_444_800;
 
 /// What stands between date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +42,8 @@ pub enum Suffix {
     Minutes,
     /// `+00`.
     Hours,
+    /// Nothing: it is known to be UTC.
+    None,
 }
 
 /// What an integer counts from 1970-01-01 UTC on.
@@ -55,7 +61,7 @@ impl Separator {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Space, Self::T];
 
-    fn byte(self) -> u8 {
+    pub(super) fn byte(self) -> u8 {
         match self {
             Self::Space => b' ',
             Self::T => b'T',
@@ -64,7 +70,7 @@ impl Separator {
 }
 
 impl Suffix {
-    /// Every way.
+    /// Every way to write it.
     pub const ALL: [Self; 3] = [Self::Z, Self::Minutes, Self::Hours];
 
     pub(super) fn text(self) -> &'static [u8] {
@@ -72,6 +78,7 @@ impl Suffix {
             Self::Z => b"Z",
             Self::Minutes => b"+00:00",
             Self::Hours => b"+00",
+            Self::None => b"",
         }
     }
 
@@ -96,6 +103,13 @@ impl EpochUnit {
     /// How many of them make a second.
     pub fn per_second(self) -> i64 {
         MICROS_PER_SECOND / self.micros()
+    }
+
+    /// Whether numbers from `smallest` to `largest` are times of our days in this unit: from 1990
+    /// on, until 2100. As no unit's numbers are another's, at most one unit fits.
+    pub fn is_plausible(self, smallest: i64, largest: i64) -> bool {
+        let per_second = self.per_second();
+        smallest >= PLAUSIBLE.start * per_second && largest < PLAUSIBLE.end * per_second
     }
 
     pub(super) fn parse(self, count: i64) -> Result<i64, Refusal> {

@@ -22,6 +22,30 @@ pub enum Clock {
     ZeroOrSix,
     /// A fraction of up to 6 digits without zeros at its end, as Go and .NET write it.
     Trimmed,
+    /// One of these forms, for a type that keeps so many digits, 0 to 5; a time that needs more
+    /// is refused.
+    Within(Fraction, u8),
+}
+
+/// How the fraction of a second is written by a [`Clock`] of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fraction {
+    /// [`Clock::Fixed`].
+    Fixed(u8),
+    /// [`Clock::ZeroOrSix`].
+    ZeroOrSix,
+    /// [`Clock::Trimmed`].
+    Trimmed,
+}
+
+impl From<Fraction> for Clock {
+    fn from(fraction: Fraction) -> Self {
+        match fraction {
+            Fraction::Fixed(count) => Self::Fixed(count),
+            Fraction::ZeroOrSix => Self::ZeroOrSix,
+            Fraction::Trimmed => Self::Trimmed,
+        }
+    }
 }
 
 impl Clock {
@@ -39,10 +63,37 @@ impl Clock {
         Self::Fixed(5),
     ];
 
+    /// The clocks of a type that keeps so many digits of a second, in the order of preference.
+    pub fn of_precision(digits: u32) -> Vec<Self> {
+        let Some(digits) = u8::try_from(digits).ok().filter(|digits| *digits < 6) else {
+            return Self::ALL.to_vec();
+        };
+        let clocks = Self::ALL.into_iter().filter_map(|clock| {
+            Some(match clock {
+                Self::Fixed(count) => Self::Within(Fraction::Fixed(count), digits),
+                Self::ZeroOrSix => Self::Within(Fraction::ZeroOrSix, digits),
+                Self::Trimmed => Self::Within(Fraction::Trimmed, digits),
+                Self::Minutes => clock,
+                Self::Within(..) => return None,
+            })
+        });
+        clocks.collect()
+    }
+
+    /// The smallest unit that it holds, in microseconds.
+    pub(super) fn unit(self) -> i64 {
+        match self {
+            Self::Minutes => MICROS_PER_MINUTE,
+            Self::Within(_, digits) => 10_i64.pow(6 - u32::from(digits.min(6))),
+            Self::Fixed(_) | Self::ZeroOrSix | Self::Trimmed => 1,
+        }
+    }
+
     /// Digits of the fraction at most.
     pub(super) fn digits(self) -> u32 {
         match self {
             Self::Minutes => 0,
+            Self::Within(_, digits) => u32::from(digits),
             Self::Fixed(_) | Self::ZeroOrSix | Self::Trimmed => 6,
         }
     }
@@ -53,13 +104,19 @@ impl Clock {
         let fraction = text.iter().rposition(|&byte| byte == b'.');
         let digits = fraction.map_or(0, |point| text.len() - point - 1);
         match self {
-            Self::Fixed(count) => digits == usize::from(count),
-            Self::Minutes | Self::ZeroOrSix | Self::Trimmed => true,
+            Self::Fixed(count) | Self::Within(Fraction::Fixed(count), _) => {
+                digits == usize::from(count)
+            }
+            Self::Minutes | Self::ZeroOrSix | Self::Trimmed | Self::Within(..) => true,
         }
     }
 
     /// Microseconds of the day.
     pub(super) fn parse(self, text: &[u8]) -> Result<i64, Refusal> {
+        if let Self::Within(fraction, _) = self {
+            let micros = Self::from(fraction).parse(text)?;
+            return if micros % self.unit() == 0 { Ok(micros) } else { Err(Refusal::Form) };
+        }
         let (minutes, rest) = text.split_at_checked(5).ok_or(Refusal::Form)?;
         let hour = two_digits(&minutes[..2])?;
         let minute = two_digits(&minutes[3..])?;
@@ -90,7 +147,7 @@ impl Clock {
             micros = micros * 10 + decimal(digit)?;
         }
         let right_form = match self {
-            Self::Minutes => false,
+            Self::Minutes | Self::Within(..) => false,
             Self::Fixed(count) => {
                 let count = usize::from(count);
                 digits.len() == count && count <= 6
@@ -109,14 +166,17 @@ impl Clock {
     }
 
     pub(super) fn render(self, micros: i64, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if !(0..MICROS_PER_DAY).contains(&micros) {
+        if !(0..MICROS_PER_DAY).contains(&micros) || micros % self.unit() != 0 {
             return Err(Refusal::Form);
+        }
+        if let Self::Within(fraction, _) = self {
+            return Self::from(fraction).render(micros, out);
         }
         push_digits::<2>(micros / MICROS_PER_HOUR, out);
         out.push(b':');
         push_digits::<2>(micros / MICROS_PER_MINUTE % 60, out);
         if self == Self::Minutes {
-            return if micros % MICROS_PER_MINUTE == 0 { Ok(()) } else { Err(Refusal::Form) };
+            return Ok(());
         }
         out.push(b':');
         push_digits::<2>(micros / MICROS_PER_SECOND % 60, out);
@@ -129,7 +189,7 @@ impl Clock {
         push_digits::<6>(micros, out);
         let significant = significant(&out[start + 1..]);
         let kept = match self {
-            Self::Minutes => 0,
+            Self::Minutes | Self::Within(..) => 0,
             Self::Fixed(count) if significant <= usize::from(count) => usize::from(count),
             Self::ZeroOrSix if micros == 0 => 0,
             Self::Fixed(_) | Self::ZeroOrSix => 6,
@@ -148,7 +208,7 @@ fn significant(digits: &[u8]) -> usize {
     digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)
 }
 
-fn decimal(character: u8) -> Result<i64, Refusal> {
+pub(super) fn decimal(character: u8) -> Result<i64, Refusal> {
     if character.is_ascii_digit() { Ok(i64::from(character - b'0')) } else { Err(Refusal::Form) }
 }
 
@@ -201,6 +261,20 @@ mod tests {
         ] {
             assert_eq!(clock.parse(text.as_bytes()), Err(Refusal::Form), "{clock:?} {text}");
         }
+    }
+
+    #[test]
+    fn a_clock_for_fewer_digits_refuses_finer_times() {
+        let millis = Clock::Within(Fraction::ZeroOrSix, 3);
+        assert!(millis.parse(b"12:00:00.250000").is_ok());
+        assert_eq!(millis.parse(b"12:00:00.250001"), Err(Refusal::Form));
+        assert_eq!(millis.render(1, &mut Vec::new()), Err(Refusal::Form));
+        assert_eq!(
+            Clock::Within(Fraction::Fixed(0), 0).render(1_000, &mut Vec::new()),
+            Err(Refusal::Form)
+        );
+        assert_eq!(Clock::of_precision(6), Clock::ALL);
+        assert!(Clock::of_precision(3).iter().all(|clock| clock.digits() <= 3));
     }
 
     #[test]

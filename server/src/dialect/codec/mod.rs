@@ -1,30 +1,55 @@
 //! How a stored value becomes a PostgreSQL value and back, one codec a column.
 //!
-//! A codec is exact or it refuses: what it encodes, it decodes to the very same value, storage
-//! class and bits included, and the bytes it makes are the ones that PostgreSQL's send function
-//! gives back for the stored value, because validation compares bytes.
+//! A codec is exact, or normalising, or it refuses. What an exact one encodes, it decodes to the
+//! very same value, storage class and bits included. A normalising one ([`Codec::keeps_form`])
+//! knows several forms of a value and decodes to one of them, which it encodes to the same field
+//! again. Neither rounds or cuts anything, but for the one that is named after it. The bytes are
+//! the ones that PostgreSQL's send function gives back for the stored value, because validation
+//! compares bytes.
 
+mod array;
 mod bool;
 mod calendar;
 mod clock;
+mod decimal;
+mod existing;
+mod intern;
+mod interval;
+mod iso;
 mod json;
+mod json_reader;
+mod jsonb;
+mod label;
+mod moment;
 mod name;
+mod net;
 mod number;
 mod numeric;
 mod pg_type;
+mod table;
 mod text;
 mod uuid;
+mod zone;
 
+#[cfg(test)]
+pub(crate) use self::table::{nearest, pattern_of};
 pub use self::{
-    bool::BoolForm,
+    array::{Element, Spacing},
+    bool::{BoolBack, BoolForm},
     calendar::{EpochUnit, Separator, Suffix},
-    clock::Clock,
-    name::TABLE,
-    number::{EXACT_INTEGERS, stored_as_integer},
+    clock::{Clock, Fraction},
+    decimal::NumericForm,
+    interval::IntervalForm,
+    label::Labels,
+    moment::{Moment, MomentType},
+    net::NetType,
+    number::{EXACT_INTEGERS, Single, Width, stored_as_integer},
     numeric::Scale,
-    pg_type::sent_as,
+    pg_type::{PgType, sent_as},
+    table::TABLE,
     text::check_text,
     uuid::UuidForm,
+    zone::Zone,
 };
 use super::value::{OwnedValue, Value};
 
@@ -77,6 +102,38 @@ pub enum Codec {
     Tagged,
     /// Any TEXT as `text`: a backslash doubled, NUL as `\0`, a byte that is not UTF-8 as `\xhh`.
     Escaped,
+    /// INTEGER as a smaller type than `bigint`.
+    Narrow(Width),
+    /// REAL as `real`.
+    Single(Single),
+    /// INTEGER and REAL of any column as `double precision`; back INTEGER where it is whole.
+    NumberAny,
+    /// Numbers in a given form as `numeric`; with a scale as `numeric(p,s)`.
+    NumericAs(Option<Scale>, NumericForm),
+    /// TEXT of at most so many characters, without spaces at its end, as `char(n)`.
+    Char(u32),
+    /// BLOB that is text as `text`.
+    TextOfBlob,
+    /// TEXT as `bytea`.
+    BlobOfText,
+    /// TEXT that is one of the labels, as an enum.
+    Label(&'static Labels),
+    /// INTEGER and TEXT that mean true and false, as `boolean`.
+    BoolAny(BoolBack),
+    /// Dates and times in further forms.
+    Moment(Moment),
+    /// TEXT in every form of a UUID and BLOB of 16 bytes as `uuid`; back in lower case.
+    UuidAny,
+    /// A length of time as `interval`.
+    Interval(IntervalForm),
+    /// TEXT as `jsonb`, which keeps what it means.
+    Jsonb,
+    /// The same in a column with NUMERIC affinity, where a bare number is INTEGER or REAL.
+    JsonbNumeric,
+    /// TEXT that is a flat JSON array, as an array.
+    Array(Element, Spacing),
+    /// TEXT as an address of a network.
+    Net(NetType),
 }
 
 /// Why a codec cannot carry a value.
@@ -165,7 +222,7 @@ impl Codec {
                     Ok(())
                 });
             }
-            _ => return Err(Refusal::Class),
+            (codec, value) => return codec.encode_existing(value, out),
         }
         Ok(())
     }
@@ -222,6 +279,7 @@ impl Codec {
                 self.render_moment(field, scratch)?;
                 Value::Text(scratch)
             }
+            codec => return codec.decode_existing(field, scratch),
         })
     }
 
@@ -307,17 +365,19 @@ impl Codec {
         }
     }
 
-    /// stub
-    pub fn keeps_form(&self) -> bool {
-        true
-    }
-
-    /// The PostgreSQL type that a column with this codec gets.
+    /// The PostgreSQL type that a column with this codec gets; `enum` for labels, whose type has a
+    /// name of its own.
     pub fn natural_type(&self) -> String {
         pg_type::natural(self)
     }
 
-    /// Whether a column of this PostgreSQL type can use the codec.
+    /// Bytes of the smallest value of that type but NULL; none where the value's own length counts.
+    pub fn smallest_size(&self) -> Option<u64> {
+        pg_type::smallest(self)
+    }
+
+    /// Whether a column of this PostgreSQL type can use the codec. Labels go with every type that
+    /// is not built in: whether it is an enum, and of which labels, a name does not say.
     pub fn fits_type(&self, pg_type: &str) -> bool {
         pg_type::fits(self, pg_type)
     }

@@ -1,6 +1,6 @@
 //! INTEGER and REAL as `double precision`.
 
-use super::{super::value::Value, Refusal};
+use super::{super::value::Value, Refusal, array, fixed};
 
 /// Integers up to here, either sign, are exact as doubles.
 pub const EXACT_INTEGERS: i64 = 1 << 53;
@@ -50,9 +50,125 @@ pub(super) fn not_nan(bits: [u8; 8]) -> Result<f64, Refusal> {
     if real.is_nan() { Err(Refusal::Form) } else { Ok(real) }
 }
 
+/// Bits of an integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// `smallint`.
+    Bits16,
+    /// `integer`.
+    Bits32,
+}
+
+impl Width {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Bits16, Self::Bits32];
+
+    /// Appends the field.
+    pub(super) fn encode(self, value: i64, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        match self {
+            Self::Bits16 => fixed(narrow::<i16>(value)?.to_be_bytes(), out),
+            Self::Bits32 => fixed(narrow::<i32>(value)?.to_be_bytes(), out),
+        }
+        Ok(())
+    }
+
+    pub(super) fn decode(self, field: &[u8]) -> Result<i64, Refusal> {
+        Ok(match self {
+            Self::Bits16 => i64::from(i16::from_be_bytes(array(field)?)),
+            Self::Bits32 => i64::from(i32::from_be_bytes(array(field)?)),
+        })
+    }
+}
+
+fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, Refusal> {
+    T::try_from(value).map_err(|_| Refusal::Form)
+}
+
+/// What becomes of a REAL that `real` does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Single {
+    /// It is refused.
+    Exact,
+    /// It is rounded to the nearest one. Never chosen: a person has to ask for it.
+    Rounded,
+}
+
+impl Single {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Exact, Self::Rounded];
+
+    pub(super) fn encode(self, value: f64) -> Result<f32, Refusal> {
+        #[expect(clippy::cast_possible_truncation, reason = "what is lost is looked at")]
+        let single = value as f32;
+        let fits = match self {
+            Self::Exact => f64::from(single).to_bits() == value.to_bits(),
+            Self::Rounded => single.is_finite() || value.is_infinite(),
+        };
+        if fits && !value.is_nan() { Ok(single) } else { Err(Refusal::Form) }
+    }
+
+    pub(super) fn decode(field: [u8; 4]) -> Result<f64, Refusal> {
+        let single = f32::from_be_bytes(field);
+        if single.is_nan() { Err(Refusal::Form) } else { Ok(f64::from(single)) }
+    }
+}
+
+/// The double of an INTEGER or REAL of any column. An INTEGER that is no double is refused.
+pub(super) fn encode_any(value: Value<'_>) -> Result<u64, Refusal> {
+    match value {
+        Value::Integer(integer) => {
+            #[expect(clippy::cast_precision_loss, reason = "what is lost is looked at")]
+            let real = integer as f64;
+            let same = stored_as_integer(real) == Some(integer);
+            if same { Ok(real.to_bits()) } else { Err(Refusal::Form) }
+        }
+        Value::Real(real) if !real.is_nan() => Ok(real.to_bits()),
+        Value::Real(_) => Err(Refusal::Form),
+        _ => Err(Refusal::Class),
+    }
+}
+
+/// An INTEGER where SQLite could have stored one; −0.0 is none.
+pub(super) fn decode_any(bits: [u8; 8]) -> Result<Value<'static>, Refusal> {
+    let real = not_nan(bits)?;
+    if real == 0.0 && real.is_sign_negative() {
+        return Ok(Value::Real(real));
+    }
+    Ok(stored_as_integer(real).map_or(Value::Real(real), Value::Integer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_is_the_same_number_or_rounded_by_request() {
+        assert_eq!(Single::Exact.encode(0.5), Ok(0.5));
+        assert_eq!(Single::Exact.encode(f64::INFINITY), Ok(f32::INFINITY));
+        for real in [0.1, 1e300, 5e-324, f64::NAN] {
+            assert_eq!(Single::Exact.encode(real), Err(Refusal::Form), "{real}");
+        }
+        assert_eq!(Single::Rounded.encode(0.1), Ok(0.1));
+        assert_eq!(Single::Rounded.encode(1e300), Err(Refusal::Form));
+    }
+
+    #[test]
+    fn narrow_integers_have_bounds() {
+        let taken = |width: Width, value| width.encode(value, &mut Vec::new()).is_ok();
+        assert!(taken(Width::Bits16, 32_767) && !taken(Width::Bits16, 32_768));
+        assert!(taken(Width::Bits32, -2_147_483_648) && !taken(Width::Bits32, -2_147_483_649));
+    }
+
+    #[test]
+    fn numbers_of_any_column_keep_their_value() {
+        assert_eq!(encode_any(Value::Integer(5)), Ok(5.0_f64.to_bits()));
+        assert_eq!(encode_any(Value::Real(5.0)), Ok(5.0_f64.to_bits()));
+        assert_eq!(encode_any(Value::Integer(EXACT_INTEGERS + 1)), Err(Refusal::Form));
+        assert!(encode_any(Value::Integer(EXACT_INTEGERS + 2)).is_ok());
+        assert_eq!(encode_any(Value::Integer(i64::MAX)), Err(Refusal::Form));
+        assert_eq!(decode_any(1e17_f64.to_be_bytes()), Ok(Value::Integer(100_000_000_000_000_000)));
+        assert_eq!(decode_any(1e300_f64.to_be_bytes()), Ok(Value::Real(1e300)));
+    }
 
     #[test]
     fn whole_reals_are_stored_as_integers_where_sqlite_does_so() {

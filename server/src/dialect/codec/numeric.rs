@@ -20,7 +20,7 @@ pub struct Scale {
 
 /// Largest precision that PostgreSQL lets a column declare.
 const MAX_PRECISION: u16 = 1000;
-const NEGATIVE: u16 = 0x4000;
+pub(super) const NEGATIVE: u16 = 0x4000;
 /// Groups of four digits that 20 digits can touch, and one more for luck in foreign fields.
 const MAX_GROUPS: usize = 7;
 
@@ -66,7 +66,7 @@ impl Decimal {
         Self { negative: value < 0, digits, count, exponent }.trimmed()
     }
 
-    /// Of a finite double other than zero.
+    /// Of a finite double.
     fn of_real(value: f64) -> Result<Self, Refusal> {
         let mut text = [0; 32];
         let mut rest = &mut text[..];
@@ -108,27 +108,56 @@ impl Decimal {
 
     fn write(&self, bounds: Option<Scale>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let scale = self.display_scale(bounds)?;
-        if self.count == 0 {
-            out.extend_from_slice(&[0; 6]);
-            out.extend_from_slice(&scale.to_be_bytes());
-            return Ok(());
-        }
-        let weight = i16::try_from(self.exponent.div_euclid(4)).map_err(|_| Refusal::Form)?;
-        // Zeros in front, so that a group ends at the point.
-        let lead = usize::try_from(3 - self.exponent.rem_euclid(4)).map_err(|_| Refusal::Form)?;
-        let mut padded = [0; 40];
-        padded[lead..lead + self.count].copy_from_slice(&self.digits[..self.count]);
-        let groups = (lead + self.count).div_ceil(4);
-        out.extend_from_slice(&u16::try_from(groups).map_err(|_| Refusal::Form)?.to_be_bytes());
-        out.extend_from_slice(&weight.to_be_bytes());
-        out.extend_from_slice(&if self.negative { NEGATIVE } else { 0 }.to_be_bytes());
-        out.extend_from_slice(&scale.to_be_bytes());
-        for group in padded.chunks_exact(4).take(groups) {
-            let number = group.iter().fold(0, |sum, digit| sum * 10 + u16::from(*digit));
-            out.extend_from_slice(&number.to_be_bytes());
-        }
-        Ok(())
+        write_field(self.negative, &self.digits[..self.count], self.exponent, scale, out)
     }
+}
+
+/// Appends what `numeric_send` gives. The digits have no zeros at either end; none of them is
+/// zero. `exponent` is the power of ten of the first.
+pub(super) fn write_field(
+    negative: bool,
+    digits: &[u8],
+    exponent: i32,
+    scale: u16,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if digits.is_empty() {
+        out.extend_from_slice(&[0; 6]);
+        out.extend_from_slice(&scale.to_be_bytes());
+        return Ok(());
+    }
+    let weight = i16::try_from(exponent.div_euclid(4)).map_err(|_| Refusal::Form)?;
+    // Digits of the first group, which ends at a distance of whole groups from the point.
+    let first = usize::try_from(exponent.rem_euclid(4) + 1).map_err(|_| Refusal::Form)?;
+    let (first, rest) = digits.split_at_checked(first).unwrap_or((digits, &[]));
+    let groups = 1 + rest.len().div_ceil(4);
+    out.extend_from_slice(&u16::try_from(groups).map_err(|_| Refusal::Form)?.to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&if negative { NEGATIVE } else { 0 }.to_be_bytes());
+    out.extend_from_slice(&scale.to_be_bytes());
+    let number = |group: &[u8]| group.iter().fold(0, |sum, digit| sum * 10 + u16::from(*digit));
+    // A number of fewer digits than its first group has places ends with zeros there.
+    let missing = usize::try_from(exponent.rem_euclid(4) + 1).unwrap_or(0) - first.len();
+    let lead = number(first) * 10_u16.pow(u32::try_from(missing).unwrap_or(0));
+    out.extend_from_slice(&lead.to_be_bytes());
+    for group in rest.chunks(4) {
+        let padded = number(group) * 10_u16.pow(u32::try_from(4 - group.len()).unwrap_or(0));
+        out.extend_from_slice(&padded.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Appends the field of a REAL, whole or not, by its shortest decimal. There is no −0, and no
+/// infinity in a column with bounds.
+pub(super) fn encode_real(
+    value: f64,
+    bounds: Option<Scale>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if !value.is_finite() || (value == 0.0 && value.is_sign_negative()) {
+        return Err(Refusal::Form);
+    }
+    Decimal::of_real(value)?.write(bounds, out)
 }
 
 /// Appends the field without its length.

@@ -1,22 +1,37 @@
 //! Which codecs a PostgreSQL type can use.
 
-use super::{Codec, numeric::Scale};
+use super::{Clock, Codec, Width, numeric::Scale};
 
 /// A type's name in its shortest spelling, with the numbers in its brackets.
-struct PgType {
-    base: &'static str,
-    arguments: Vec<u32>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PgType {
+    /// `varchar`, `timestamptz`, …: of the elements if it is an array.
+    pub base: &'static str,
+    /// `[10, 2]` of `numeric(10,2)`.
+    pub arguments: Vec<u32>,
+    /// It is an array.
+    pub is_array: bool,
 }
 
 /// Spellings of the types that codecs know (PostgreSQL manual, "Data Types", table 8.1).
 const SPELLINGS: &[(&str, &str)] = &[
+    ("smallint", "smallint"),
+    ("int2", "smallint"),
+    ("integer", "integer"),
+    ("int", "integer"),
+    ("int4", "integer"),
     ("bigint", "bigint"),
     ("int8", "bigint"),
+    ("real", "real"),
+    ("float4", "real"),
     ("double precision", "double precision"),
     ("float8", "double precision"),
     ("text", "text"),
     ("varchar", "varchar"),
     ("character varying", "varchar"),
+    ("char", "char"),
+    ("character", "char"),
+    ("bpchar", "bpchar"),
     ("bytea", "bytea"),
     ("boolean", "boolean"),
     ("bool", "boolean"),
@@ -27,35 +42,118 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("timestamp without time zone", "timestamp"),
     ("timestamptz", "timestamptz"),
     ("timestamp with time zone", "timestamptz"),
+    ("interval", "interval"),
     ("uuid", "uuid"),
     ("numeric", "numeric"),
     ("decimal", "numeric"),
     ("json", "json"),
+    ("jsonb", "jsonb"),
+    ("inet", "inet"),
+    ("cidr", "cidr"),
+    ("macaddr", "macaddr"),
+];
+
+/// Names of the other types that every PostgreSQL has. None of them is an enum.
+const OTHER_TYPES: &[&str] = &[
+    "\"char\"",
+    "bit",
+    "bit varying",
+    "box",
+    "circle",
+    "datemultirange",
+    "daterange",
+    "int4multirange",
+    "int4range",
+    "int8multirange",
+    "int8range",
+    "line",
+    "lseg",
+    "macaddr8",
+    "money",
+    "name",
+    "nummultirange",
+    "numrange",
+    "oid",
+    "path",
+    "pg_lsn",
+    "point",
+    "polygon",
+    "record",
+    "time with time zone",
+    "timetz",
+    "tsmultirange",
+    "tsquery",
+    "tsrange",
+    "tstzmultirange",
+    "tstzrange",
+    "tsvector",
+    "varbit",
+    "xid",
+    "xml",
 ];
 
 impl PgType {
-    fn parse(name: &str) -> Option<Self> {
+    /// By one of the names of a built-in type that codecs know.
+    pub fn parse(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        let (before, after, arguments) = match name.split_once('(') {
-            None => (name.as_str(), "", Vec::new()),
-            Some((before, rest)) => {
-                let (inside, after) = rest.split_once(')')?;
-                let numbers = inside.split(',').map(|number| number.trim().parse());
-                (before, after, numbers.collect::<Result<_, _>>().ok()?)
-            }
+        let (element, is_array) = match name.strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (name.as_str(), false),
         };
-        let words: Vec<&str> = before.split_whitespace().chain(after.split_whitespace()).collect();
-        let spelled = words.join(" ");
+        let (spelled, mut arguments) = split(element)?;
         let (_, base) = SPELLINGS.iter().find(|(spelling, _)| *spelling == spelled)?;
-        Some(Self { base, arguments })
+        let base = match *base {
+            // Without a length `bpchar` has none, and `char` has one character.
+            "bpchar" if !arguments.is_empty() => "char",
+            "char" if arguments.is_empty() => {
+                arguments.push(1);
+                "char"
+            }
+            base => base,
+        };
+        Some(Self { base, arguments, is_array })
     }
+}
+
+/// A type's words, and the numbers in its brackets.
+fn split(name: &str) -> Option<(String, Vec<u32>)> {
+    let (before, after, arguments) = match name.split_once('(') {
+        None => (name, "", Vec::new()),
+        Some((before, rest)) => {
+            let (inside, after) = rest.split_once(')')?;
+            let numbers = inside.split(',').map(|number| number.trim().parse());
+            (before, after, numbers.collect::<Result<_, _>>().ok()?)
+        }
+    };
+    let words: Vec<&str> = before.split_whitespace().chain(after.split_whitespace()).collect();
+    Some((words.join(" "), arguments))
+}
+
+/// Whether the name may be one of a type that somebody has made, such as an enum.
+fn is_made(name: &str) -> bool {
+    let other = split(name).is_none_or(|(words, _)| OTHER_TYPES.contains(&words.as_str()));
+    PgType::parse(name).is_none() && !other && !name.ends_with("[]")
 }
 
 /// An expression for the field that PostgreSQL sends for a value of a type; `None` for a type that
 /// no codec knows. Neither the session's settings nor its `search_path` change it. Equal values have
 /// equal fields.
 pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
-    let function = match PgType::parse(pg_type)?.base {
+    if is_made(pg_type) {
+        // A label.
+        return Some(format!("pg_catalog.convert_to({value}::pg_catalog.text, 'UTF8')"));
+    }
+    let PgType { base, arguments, is_array: false } = PgType::parse(pg_type)? else { return None };
+    let function = match base {
+        // A cast takes the spaces off that the field has.
+        "char" => {
+            let length = arguments.first()?;
+            let padded = format!("pg_catalog.rpad({value}::pg_catalog.text, {length})");
+            return Some(format!("pg_catalog.convert_to({padded}, 'UTF8')"));
+        }
+        "real" => {
+            return Some(format!("pg_catalog.float4send({value} OPERATOR(pg_catalog.+) '0')"));
+        }
         "bytea" => return Some(value.to_owned()),
         // What `textsend` gives is in the client's encoding.
         "text" | "varchar" => {
@@ -69,6 +167,8 @@ pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
         "double precision" => {
             return Some(format!("pg_catalog.float8send({value} OPERATOR(pg_catalog.+) '0')"));
         }
+        "smallint" => "int2send",
+        "integer" => "int4send",
         "bigint" => "int8send",
         "boolean" => "boolsend",
         "date" => "date_send",
@@ -76,6 +176,10 @@ pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
         "timestamp" => "timestamp_send",
         "timestamptz" => "timestamptz_send",
         "uuid" => "uuid_send",
+        "inet" => "inet_send",
+        "cidr" => "cidr_send",
+        "macaddr" => "macaddr_send",
+        // Values of other types that are equal may have different fields.
         _ => return None,
     };
     Some(format!("pg_catalog.{function}({value})"))
@@ -84,55 +188,117 @@ pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
 pub(super) fn natural(codec: &Codec) -> String {
     match codec {
         Codec::Integer => "bigint",
-        Codec::Real | Codec::Number => "double precision",
-        Codec::Text | Codec::Tagged | Codec::Escaped => "text",
+        Codec::Narrow(Width::Bits16) => "smallint",
+        Codec::Narrow(Width::Bits32) => "integer",
+        Codec::Single(_) => "real",
+        Codec::Real | Codec::Number | Codec::NumberAny => "double precision",
+        Codec::Text | Codec::Tagged | Codec::Escaped | Codec::TextOfBlob => "text",
         Codec::Varchar(limit) => return format!("varchar({limit})"),
-        Codec::Blob => "bytea",
-        Codec::Bool(_) => "boolean",
-        Codec::Date => "date",
-        Codec::Time(_) => "time",
-        Codec::Timestamp(..) | Codec::Midnight => "timestamp",
-        Codec::TimestampTz(..) | Codec::Epoch(_) => "timestamptz",
-        Codec::Uuid(_) => "uuid",
-        Codec::Numeric(None) => "numeric",
-        Codec::Numeric(Some(scale)) => {
+        Codec::Char(length) => return format!("char({length})"),
+        Codec::Blob | Codec::BlobOfText => "bytea",
+        Codec::Label(_) => "enum",
+        Codec::Bool(_) | Codec::BoolAny(_) => "boolean",
+        Codec::Date | Codec::Midnight | Codec::Epoch(_) => return moment(codec, 6),
+        Codec::Time(clock) | Codec::Timestamp(_, clock) | Codec::TimestampTz(_, clock, _) => {
+            return moment(codec, precision(*clock));
+        }
+        Codec::Moment(form) => return moment(codec, form.clock().map_or(6, precision)),
+        Codec::Interval(_) => "interval",
+        Codec::Uuid(_) | Codec::UuidAny => "uuid",
+        Codec::Numeric(None) | Codec::NumericAs(None, _) => "numeric",
+        Codec::Numeric(Some(scale)) | Codec::NumericAs(Some(scale), _) => {
             return format!("numeric({},{})", scale.precision(), scale.scale());
         }
         Codec::Json | Codec::JsonNumeric => "json",
+        Codec::Jsonb | Codec::JsonbNumeric => "jsonb",
+        Codec::Array(element, _) => return format!("{}[]", element.base()),
+        Codec::Net(net) => net.name(),
     }
     .to_owned()
 }
 
+/// Bytes that the smallest value takes; none where the value's own length counts.
+pub(super) fn smallest(codec: &Codec) -> Option<u64> {
+    Some(match natural(codec).split(['(', '[']).next()? {
+        "boolean" => 1,
+        "smallint" => 2,
+        "numeric" => 3,
+        "integer" | "real" | "date" | "enum" => 4,
+        "macaddr" => 6,
+        "bigint" | "double precision" | "time" | "timestamp" | "timestamptz" => 8,
+        "uuid" | "interval" => 16,
+        _ => return None,
+    })
+}
+
+/// Digits of a second that the type keeps for a clock.
+fn precision(clock: Clock) -> u32 {
+    if let Clock::Within(_, digits) = clock { u32::from(digits) } else { 6 }
+}
+
+fn moment(codec: &Codec, digits: u32) -> String {
+    let (base, _) = moment_of(codec).unwrap_or(("timestamp", 0));
+    if digits < 6 { format!("{base}({digits})") } else { base.to_owned() }
+}
+
+/// The type of a codec for dates and times, and the digits of a second that it needs.
+fn moment_of(codec: &Codec) -> Option<(&'static str, u32)> {
+    Some(match codec {
+        Codec::Date => ("date", 0),
+        Codec::Time(clock) => ("time", clock.digits()),
+        Codec::Timestamp(_, clock) => ("timestamp", clock.digits()),
+        Codec::Midnight => ("timestamp", 0),
+        Codec::TimestampTz(_, clock, _) => ("timestamptz", clock.digits()),
+        Codec::Epoch(unit) => ("timestamptz", unit.per_second().ilog10()),
+        Codec::Moment(form) => (form.base(), form.digits()),
+        _ => return None,
+    })
+}
+
 pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
-    let Some(PgType { base, arguments }) = PgType::parse(pg_type) else { return false };
+    if let Codec::Label(_) = codec {
+        return is_made(pg_type);
+    }
+    let Some(PgType { base, arguments, is_array }) = PgType::parse(pg_type) else { return false };
+    if is_array {
+        let element =
+            if let Codec::Array(element, _) = codec { Some(element.base()) } else { None };
+        return element == Some(base) && arguments.is_empty();
+    }
+    if let Some((r#type, needed)) = moment_of(codec) {
+        return r#type == base
+            && match *arguments {
+                [] => true,
+                [digits] => needed <= digits,
+                _ => false,
+            };
+    }
     match (base, arguments.as_slice(), codec) {
         ("bigint", [], Codec::Integer)
-        | ("double precision", [], Codec::Real | Codec::Number)
+        | ("smallint", [], Codec::Narrow(Width::Bits16))
+        | ("integer", [], Codec::Narrow(Width::Bits32))
+        | ("real", [], Codec::Single(_))
+        | ("double precision", [], Codec::Real | Codec::Number | Codec::NumberAny)
         // varchar(n) takes Varchar only: PostgreSQL cuts spaces off a text that is too long.
-        | ("text" | "varchar", [], Codec::Text | Codec::Varchar(_) | Codec::Tagged | Codec::Escaped)
-        | ("bytea", [], Codec::Blob)
-        | ("boolean", [], Codec::Bool(_))
-        | ("date", [], Codec::Date)
-        | ("uuid", [], Codec::Uuid(_))
+        | (
+            "text" | "varchar",
+            [],
+            Codec::Text | Codec::Varchar(_) | Codec::Tagged | Codec::Escaped | Codec::TextOfBlob,
+        )
+        | ("bpchar", [], Codec::Text)
+        | ("bytea", [], Codec::Blob | Codec::BlobOfText)
+        | ("boolean", [], Codec::Bool(_) | Codec::BoolAny(_))
+        | ("interval", [] | [6], Codec::Interval(_))
+        | ("uuid", [], Codec::Uuid(_) | Codec::UuidAny)
         | ("json", [], Codec::Json | Codec::JsonNumeric)
-        | ("numeric", [], Codec::Numeric(_)) => true,
+        | ("jsonb", [], Codec::Jsonb | Codec::JsonbNumeric)
+        | ("numeric", [], Codec::Numeric(_) | Codec::NumericAs(..)) => true,
         ("varchar", [limit], Codec::Varchar(length)) => length <= limit,
-        ("numeric", bounds, Codec::Numeric(Some(scale))) => fits_bounds(bounds, *scale),
-        ("time" | "timestamp" | "timestamptz", digits, codec) => {
-            let needed = match (base, codec) {
-                ("time", Codec::Time(clock))
-                | ("timestamp", Codec::Timestamp(_, clock))
-                | ("timestamptz", Codec::TimestampTz(_, clock, _)) => clock.digits(),
-                ("timestamp", Codec::Midnight) => 0,
-                ("timestamptz", Codec::Epoch(unit)) => unit.per_second().ilog10(),
-                _ => return false,
-            };
-            match digits {
-                [] => true,
-                [digits] => needed <= *digits,
-                _ => false,
-            }
+        ("char", [limit], Codec::Char(length)) => length == limit,
+        ("numeric", bounds, Codec::Numeric(Some(scale)) | Codec::NumericAs(Some(scale), _)) => {
+            fits_bounds(bounds, *scale)
         }
+        (base, [], Codec::Net(net)) => net.name() == base,
         _ => false,
     }
 }
@@ -170,7 +336,25 @@ mod tests {
         assert!(!fits("numeric:10:2", "numeric(12,3)"));
         assert!(!fits("numeric", "numeric(12,3)"));
         assert!(!fits("json", "jsonb"));
+        assert!(fits("jsonb", "jsonb"));
         assert!(!fits("real", "real"));
+        assert!(fits("real:32", "float4"));
+        assert!(fits("integer:32", "int4") && fits("integer:32", "integer"));
+        assert!(!fits("integer:16", "integer"));
+        assert!(fits("timestamp:space:0or6-3", "timestamp(3) without time zone"));
+        assert!(!fits("timestamp:space:0or6-3", "timestamp(2) without time zone"));
+        assert!(fits("char:5", "character(5)") && fits("char:1", "character"));
+        assert!(!fits("char:5", "character(6)") && !fits("char:1", "bpchar"));
+        assert!(fits("text", "bpchar"));
+        assert!(fits("array:int4:compact", "integer[]"));
+        assert!(!fits("array:int4:compact", "integer") && !fits("integer:32", "integer[]"));
+        assert!(!fits("array:varchar:compact", "character varying(5)[]"));
+        for made in ["mood", "public.mood", "\"Mood\"", "my \"odd\" type"] {
+            assert!(fits("label:a|b", made), "{made}");
+        }
+        for built_in in ["text", "money", "xml", "bit(3)", "int4range", "mood[]", "timetz"] {
+            assert!(!fits("label:a|b", built_in), "{built_in}");
+        }
         assert!(!fits("text", "text); DROP TABLE x; --"));
     }
 }

@@ -16,6 +16,30 @@ pub(super) fn check_length(bytes: &[u8], limit: u32) -> Result<(), Refusal> {
     if bytes.len() > limit && text.chars().count() > limit { Err(Refusal::Form) } else { Ok(()) }
 }
 
+/// Appends the text as `char(n)` has it: with spaces up to so many characters. Spaces of its own at
+/// the end would be lost among them, and are refused.
+pub(super) fn pad(bytes: &[u8], length: u32, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    check_length(bytes, length)?;
+    let characters = check_text(bytes)?.chars().count();
+    let length = usize::try_from(length).map_err(|_| Refusal::Form)?;
+    if bytes.last() == Some(&b' ') {
+        return Err(Refusal::Form);
+    }
+    out.extend_from_slice(bytes);
+    out.resize(out.len() + length.saturating_sub(characters), b' ');
+    Ok(())
+}
+
+/// The text without the spaces.
+pub(super) fn unpad(field: &[u8], length: u32) -> Result<&[u8], Refusal> {
+    let padded = check_text(field)?;
+    let length = usize::try_from(length).map_err(|_| Refusal::Form)?;
+    if padded.chars().count() != length {
+        return Err(Refusal::Form);
+    }
+    Ok(padded.trim_end_matches(' ').as_bytes())
+}
+
 pub(super) fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         for byte in chunk.valid().bytes() {
@@ -174,6 +198,17 @@ mod tests {
         assert_eq!(untag(b"i:+5", &mut Vec::new()), Err(Refusal::Form));
         assert_eq!(untag(b"x:41", &mut Vec::new()), Err(Refusal::Form));
         assert_eq!(untag("é".as_bytes(), &mut Vec::new()), Err(Refusal::Form));
+    }
+
+    #[test]
+    fn padding_counts_characters_too() {
+        let mut out = Vec::new();
+        assert_eq!(pad("é".as_bytes(), 3, &mut out), Ok(()));
+        assert_eq!(out, "é  ".as_bytes());
+        assert_eq!(unpad(&out, 3), Ok("é".as_bytes()));
+        assert_eq!(unpad(&out, 4), Err(Refusal::Form));
+        assert_eq!(pad(b"a ", 3, &mut out), Err(Refusal::Form));
+        assert_eq!(pad(b"abcd", 3, &mut out), Err(Refusal::Form));
     }
 
     #[test]

@@ -74,3 +74,41 @@ impl UuidForm {
         Value::Text(out)
     }
 }
+
+/// Any form that PostgreSQL's `uuid_in` reads with its hyphens at their places or without any:
+/// with braces around it or not, in any case; or 16 bytes.
+pub(super) fn parse_any(value: Value<'_>) -> Result<[u8; 16], Refusal> {
+    match value {
+        Value::Blob(_) => UuidForm::Blob.parse(value),
+        Value::Text(text) => {
+            let inside = text.strip_prefix(b"{").and_then(|text| text.strip_suffix(b"}"));
+            let text = inside.unwrap_or(text).to_ascii_lowercase();
+            let form = if text.len() == 32 { UuidForm::Hex } else { UuidForm::Lower };
+            form.parse(Value::Text(&text))
+        }
+        _ => Err(Refusal::Class),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_form_is_one_uuid() {
+        let bytes: [u8; 16] = std::array::from_fn(|at| u8::try_from(at * 17).unwrap());
+        let texts = [
+            "00112233-4455-6677-8899-aabbccddeeff",
+            "{00112233-4455-6677-8899-AABBCCDDEEFF}",
+            "00112233445566778899AaBbCcDdEeFf",
+        ];
+        for text in texts {
+            assert_eq!(parse_any(Value::Text(text.as_bytes())), Ok(bytes), "{text}");
+        }
+        assert_eq!(parse_any(Value::Blob(&bytes)), Ok(bytes));
+        for text in ["{00112233445566778899aabbccddeeff", "0011-2233445566778899aabbccddeeff", ""] {
+            assert_eq!(parse_any(Value::Text(text.as_bytes())), Err(Refusal::Form), "{text}");
+        }
+        assert_eq!(parse_any(Value::Integer(1)), Err(Refusal::Class));
+    }
+}

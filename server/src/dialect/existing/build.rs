@@ -188,7 +188,6 @@ impl<'a> Builder<'a> {
                 pair,
                 fit,
                 is_key: key.contains(&pair.source),
-                zone: &self.options().time_zone,
             });
             plans.extend(plan);
             self.findings.extend(findings);

@@ -4,12 +4,12 @@ use switchback_proto::v1::{ColumnPlan, Finding, Severity};
 
 use super::{
     draft::Pair,
-    facts::ColumnFit,
+    facts::{ColumnFit, Shapes},
     target::TargetColumn,
     types::{self, TargetType},
 };
 use crate::dialect::{
-    codec::Codec,
+    codec::{Codec, Moment, Separator, Suffix},
     finding::{self, Place, finding},
     schema::Column,
 };
@@ -23,8 +23,6 @@ pub(super) struct Subject<'a> {
     pub(super) fit: &'a ColumnFit,
     /// It names rows.
     pub(super) is_key: bool,
-    /// The zone that was asked for.
-    pub(super) zone: &'a str,
 }
 
 /// The column's plan and what is to be said about it; none where nothing fits its type.
@@ -38,8 +36,8 @@ pub(super) fn plan(subject: &Subject<'_>) -> (Option<ColumnPlan>, Vec<Finding>) 
     if !codec.keeps_form() && fit.values > 0 {
         findings.push(form(subject, codec));
     }
-    if assumes_a_zone(codec) && fit.values > 0 {
-        findings.push(zone(subject));
+    if assumes_a_zone(codec, &fit.shapes) && fit.values > 0 {
+        findings.push(zone(subject, codec));
     }
     let plan = ColumnPlan {
         source: column.name.clone(),
@@ -73,21 +71,24 @@ fn choose(subject: &Subject<'_>, findings: &mut Vec<Finding>) -> Option<(Codec, 
     let name = &target.r#type.name;
     if fit.values == 0 {
         // Whatever the application writes later: the codec that takes most forms.
-        let widest = pair.candidates.iter().rev().find(|codec| takes_text_forms(**codec));
-        let codec = *widest.or(pair.candidates.first())?;
+        let widest = pair.candidates.iter().rev().find(|codec| takes_any_shape(**codec));
+        let codec = written_back(*widest.or(pair.candidates.first())?, &fit.shapes);
         return Some((codec, format!("the target's column is {name}; no values yet")));
     }
     let all = format!("the target's column is {name}, and all {} values fit", fit.values);
     // Of one codec nothing is to be guessed: a reviewed plan has named it.
     let one = (pair.candidates.len() == 1).then(|| fit.fitting.first()).flatten();
-    if let Some(codec) = one.or_else(|| fit.fitting.iter().find(|codec| !is_epoch(**codec))) {
+    if let Some(codec) = one {
         return Some((*codec, all));
+    }
+    if let Some(codec) = fit.fitting.iter().find(|codec| !is_epoch(**codec)) {
+        return Some((written_back(*codec, &fit.shapes), all));
     }
     let (low, high) = fit.integers.unwrap_or_default();
     let plausible = fit
         .fitting
         .iter()
-        .find(|codec| fit.integers.is_some() && types::plausible(codec, low, high));
+        .find(|codec| fit.integers.is_some() && types::plausible(**codec, low, high));
     if let Some(codec) = plausible {
         findings.push(epoch(subject, *codec));
         return Some((*codec, all));
@@ -100,19 +101,62 @@ fn choose(subject: &Subject<'_>, findings: &mut Vec<Finding>) -> Option<(Codec, 
     Some((codec, format!("the target's column is {name}; some values do not fit")))
 }
 
+/// Numbers of which only their range tells the unit.
 fn is_epoch(codec: Codec) -> bool {
-    codec.to_string().contains(":epoch-")
+    matches!(codec, Codec::Epoch(_) | Codec::Moment(Moment::Epoch(_)))
 }
 
-/// Texts whose form may differ from row to row.
-fn takes_text_forms(codec: Codec) -> bool {
-    let name = codec.to_string();
-    !codec.keeps_form() && name.starts_with("time") && !is_epoch(codec) || name == "date:any"
+/// Texts whose shape may differ from row to row.
+fn takes_any_shape(codec: Codec) -> bool {
+    use Moment::{DateAny, TimeAny, TimestampAny, TimestampTzAny, TimestampTzAnyIn};
+    let Codec::Moment(moment) = codec else { return false };
+    matches!(
+        moment,
+        DateAny | TimeAny(_) | TimestampAny(..) | TimestampTzAny(..) | TimestampTzAnyIn(..)
+    )
 }
 
-fn assumes_a_zone(codec: Codec) -> bool {
-    let name = codec.to_string();
-    name.starts_with("timestamptz:") && (name.ends_with(":none") || name.contains(":in:"))
+/// What takes every shape is written back as most values are written.
+fn written_back(codec: Codec, shapes: &Shapes) -> Codec {
+    let separator = if shapes.with_t > shapes.with_space { Separator::T } else { Separator::Space };
+    let suffix = match (shapes.with_z, shapes.with_offset) {
+        (0, 0) => Suffix::None,
+        (z, offset) if z > offset => Suffix::Z,
+        _ => Suffix::Minutes,
+    };
+    let Codec::Moment(moment) = codec else { return codec };
+    Codec::Moment(match moment {
+        Moment::TimestampAny(_, clock) => Moment::TimestampAny(separator, clock),
+        Moment::TimestampTzAny(_, clock, _) => Moment::TimestampTzAny(separator, clock, suffix),
+        Moment::TimestampTzAnyIn(zone, _, clock, before) => {
+            // Local text has no offset only where none of the instants is ambiguous.
+            let suffix = if suffix == Suffix::None { before } else { suffix };
+            Moment::TimestampTzAnyIn(zone, separator, clock, suffix)
+        }
+        other => other,
+    })
+}
+
+/// Texts without an offset become instants.
+fn assumes_a_zone(codec: Codec, shapes: &Shapes) -> bool {
+    match codec {
+        Codec::TimestampTz(_, _, suffix) => suffix == Suffix::None,
+        Codec::Moment(Moment::In(..)) => true,
+        Codec::Moment(Moment::TimestampTzAny(..) | Moment::TimestampTzAnyIn(..)) => {
+            shapes.with_offset + shapes.with_z < shapes.with_t + shapes.with_space
+        }
+        _ => false,
+    }
+}
+
+/// The zone that they are taken to be in.
+fn zone_of(codec: Codec) -> String {
+    match codec {
+        Codec::Moment(Moment::In(zone, ..) | Moment::TimestampTzAnyIn(zone, ..)) => {
+            zone.name().to_owned()
+        }
+        _ => "UTC".to_owned(),
+    }
 }
 
 fn place<'a>(subject: &Subject<'a>) -> Place<'a> {
@@ -151,11 +195,8 @@ fn form(subject: &Subject<'_>, codec: Codec) -> Finding {
     )
 }
 
-fn zone(subject: &Subject<'_>) -> Finding {
-    let message = match subject.zone {
-        "" => "texts without an offset are taken for UTC".to_owned(),
-        zone => format!("texts without an offset are taken for times in {zone}"),
-    };
+fn zone(subject: &Subject<'_>, codec: Codec) -> Finding {
+    let message = format!("texts without an offset are taken for times in {}", zone_of(codec));
     let hint = "name another zone with --time-zone if that is wrong";
     finding(Severity::Warning, finding::ZONE_ASSUMED, place(subject), message, hint)
 }

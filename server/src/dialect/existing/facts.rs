@@ -22,8 +22,43 @@ pub struct ColumnFit {
     pub values: u64,
     /// Smallest and largest INTEGER other than 0.
     pub integers: Option<(i64, i64)>,
+    /// How texts are written that could be dates with times.
+    pub shapes: Shapes,
     /// Candidates that carried every value, in their order.
     pub fitting: Vec<Codec>,
     /// Where there is none: the one that carried most, counted from the first row.
     pub last: Option<Codec>,
+}
+
+/// How many texts are written in which way, among those that begin as a date and go on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shapes {
+    /// A space before the time.
+    pub with_space: u64,
+    /// `T` before the time.
+    pub with_t: u64,
+    /// `Z` at the end.
+    pub with_z: u64,
+    /// Another offset at the end.
+    pub with_offset: u64,
+}
+
+impl Shapes {
+    /// Takes a text in.
+    pub fn take(&mut self, text: &[u8]) {
+        let Some((date, rest)) = text.split_at_checked(10) else { return };
+        if date[4] != b'-' || date[7] != b'-' {
+            return;
+        }
+        match rest.first() {
+            Some(b' ') => self.with_space += 1,
+            Some(b'T' | b't') => self.with_t += 1,
+            _ => return,
+        }
+        match rest.last() {
+            Some(b'Z' | b'z') => self.with_z += 1,
+            _ if rest.iter().any(|byte| matches!(byte, b'+' | b'-')) => self.with_offset += 1,
+            _ => {}
+        }
+    }
 }

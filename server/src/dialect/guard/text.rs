@@ -2,8 +2,8 @@
 //! what a character class means, and some take no regular expression at all.
 
 use super::{
-    ESCAPES, JSON_NUMBER, MINUS_ZERO, NOT_UTF16, NUMBER_TEXT, NUMBER_UUID, Reals, Rules, TAG,
-    TOO_LONG, Texts, WHOLE, decimal,
+    ESCAPES, JSON_NUMBER, MINUS_ZERO, NOT_UTF8, NOT_UTF16, NUMBER_TEXT, NUMBER_UUID, Reals, Rules,
+    TAG, TOO_LONG, Texts, WHOLE, decimal,
 };
 
 /// Longest text in bytes that a regular expression is run on. PostgreSQL fails beyond 2²⁸
@@ -14,6 +14,9 @@ const LONGEST: u32 = 250_000_000;
 /// is the white space of ASCII.
 const NUMBER: &str =
     "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[[:space:]]*$";
+/// The same over the digits of its bytes.
+const NUMBER_BYTES: &str = "^(09|0[a-d]|20)*(2b|2d)?((3[0-9])+(2e)?(3[0-9])*|2e(3[0-9])+)\
+                            ([46]5(2b|2d)?(3[0-9])+)?(09|0[a-d]|20)*$";
 /// A character that no number has; it decides about nearly every text at its beginning.
 const NO_NUMBER: &str = "[^0-9eE+.[:space:]-]";
 
@@ -85,6 +88,52 @@ impl Rules<'_> {
         self.require(condition, TOO_LONG).text()
     }
 
+    /// Of `char(n)`, whose spaces at the end do not come back.
+    pub(super) fn padded(self) -> Self {
+        let text = format!("{}::text", self.value);
+        self.any_text(&text)
+    }
+
+    /// Of `bytea` that comes back as TEXT.
+    pub(super) fn bytes_of_text(self) -> Self {
+        let value = self.value;
+        let digits = format!("encode({value}, 'hex')");
+        // Two digits a byte, and a limit on digits.
+        let short = format!("octet_length({value}) <= {}", LONGEST / 2);
+        let rules = match self.storage.texts() {
+            Texts::All => self,
+            Texts::NotNumbers => {
+                let number = matches(&digits, NUMBER_BYTES);
+                self.require(format!("({short} AND NOT {number})"), NUMBER_TEXT)
+            }
+            Texts::None => return self.never(),
+        };
+        if !rules.storage.is_utf16() {
+            return rules;
+        }
+        let good = format!("[0-7][0-9a-f]|{}", characters(str::to_owned));
+        let (fits, lost) = (
+            matches(&digits, &format!("^({good})*$")),
+            matches(&digits, "^([0-9a-f]{2})*efbfb[ef]"),
+        );
+        let condition = if rules.haste {
+            let plain = matches(&digits, "^([0-7][0-9a-f])*$");
+            format!("({short} AND {plain})")
+        } else {
+            format!("({short} AND {fits} AND NOT {lost})")
+        };
+        rules.require(condition, NOT_UTF8).because(NOT_UTF16)
+    }
+
+    /// Of an array of texts.
+    pub(super) fn array_utf16(self) -> Self {
+        if !self.storage.is_utf16() {
+            return self;
+        }
+        let condition = fits_utf16(&format!("array_to_string({}, '')", self.value));
+        self.require(condition, NOT_UTF16)
+    }
+
     fn any_text(self, text: &str) -> Self {
         let rules = match self.storage.texts() {
             Texts::All => self,
@@ -119,7 +168,7 @@ impl Rules<'_> {
         rules.json_utf16()
     }
 
-    fn json_utf16(self) -> Self {
+    pub(super) fn json_utf16(self) -> Self {
         if !self.storage.is_utf16() {
             return self;
         }

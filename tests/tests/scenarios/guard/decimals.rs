@@ -6,10 +6,10 @@ use switchback_server::dialect::{codec::Codec, schema::Encoding};
 use super::{Column, HOSTILE, client, hold, tables};
 
 /// A fixed sequence of random bits (Marsaglia, "Xorshift RNGs").
-struct Bits(u64);
+pub(super) struct Bits(pub(super) u64);
 
 impl Bits {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -2,7 +2,7 @@
 
 use switchback_server::dialect::value::OwnedValue;
 
-const NUMBERS: &[&str] = &[
+pub(super) const NUMBERS: &[&str] = &[
     "0",
     "1",
     "-1",
@@ -106,7 +106,7 @@ const DECIMALS: &[&str] = &[
 const DOUBLES: &[&str] =
     &["'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "3.0e0", "NULL", "4.9e-324"];
 
-const TEXTS: &[&str] = &[
+pub(super) const TEXTS: &[&str] = &[
     "",
     " ",
     "0",
@@ -386,7 +386,7 @@ const UUIDS: &[&str] = &[
     "00000000-0000-0000-0000-000000000001",
 ];
 
-const DOCUMENTS: &[&str] = &[
+pub(super) const DOCUMENTS: &[&str] = &[
     "{}",
     "[]",
     " [1, 2]\\n",
@@ -445,11 +445,11 @@ const DOCUMENTS: &[&str] = &[
 const BYTES: &[&str] =
     &["", "00", "35", "203520", "ff", "c3a9", "efbbbf", "fffe", "00ff00", "7b7d"];
 
-fn quoted(values: &[&str]) -> Vec<String> {
+pub(super) fn quoted(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| format!("E'{value}'")).collect()
 }
 
-fn plain(values: &[&str]) -> Vec<String> {
+pub(super) fn plain(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
 }
 
@@ -494,7 +494,7 @@ pub(super) fn of(pg_type: &str) -> Vec<String> {
         "timestamptz" => moments("+00"),
         "uuid" => quoted(UUIDS),
         "json" => [quoted(DOCUMENTS), deep_documents()].concat(),
-        other => panic!("no values of the type {other}"),
+        other => super::existing::of(other),
     }
 }
 
@@ -588,6 +588,7 @@ pub(super) fn sources() -> Vec<OwnedValue> {
     values.extend(odd.map(|bytes| OwnedValue::Text(bytes.to_vec())));
     values.extend([&b""[..], b"5", b"\0\xff"].map(|bytes| OwnedValue::Blob(bytes.to_vec())));
     values.push(OwnedValue::Blob((0..16).collect()));
+    values.extend(super::existing::sources());
     values
         .extend([1_577_880_000, 1_577_880_000_123, 1_577_880_000_123_456].map(OwnedValue::Integer));
     values

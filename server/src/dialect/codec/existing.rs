@@ -1,0 +1,128 @@
+//! The codecs that only a column whose type is given has: see [`crate::dialect::existing`].
+
+use super::{
+    super::value::Value, Codec, Refusal, array, check_text, fixed, framed, jsonb, moment::Moment,
+    number, text, uuid, varying,
+};
+use super::{BoolBack, Single, UuidForm};
+
+impl Codec {
+    /// Whether a value comes back in the very form it had. A codec that does not keep the form
+    /// keeps the value: it reads several forms and writes one, and what it writes, it encodes to
+    /// the field that it came from. `real:32:rounded` alone keeps neither.
+    pub fn keeps_form(&self) -> bool {
+        match self {
+            Self::Single(single) => *single == Single::Exact,
+            Self::NumericAs(_, form) => form.keeps_form(),
+            Self::Moment(moment) => moment.keeps_form(),
+            Self::NumberAny
+            | Self::BoolAny(_)
+            | Self::UuidAny
+            | Self::Jsonb
+            | Self::JsonbNumeric
+            | Self::Array(..) => false,
+            _ => true,
+        }
+    }
+
+    pub(super) fn encode_existing(
+        &self,
+        value: Value<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        match (*self, value) {
+            (Self::Narrow(width), Value::Integer(value)) => width.encode(value, out),
+            (Self::Single(single), Value::Real(value)) => {
+                fixed(single.encode(value)?.to_be_bytes(), out);
+                Ok(())
+            }
+            (Self::NumberAny, value) => {
+                fixed(number::encode_any(value)?.to_be_bytes(), out);
+                Ok(())
+            }
+            (Self::NumericAs(bounds, form), value) => {
+                framed(out, |out| form.encode(value, bounds, out))
+            }
+            (Self::Char(length), Value::Text(bytes)) => {
+                framed(out, |out| text::pad(bytes, length, out))
+            }
+            (Self::TextOfBlob, Value::Blob(bytes)) => {
+                check_text(bytes)?;
+                varying(bytes, out)
+            }
+            (Self::BlobOfText, Value::Text(bytes)) => varying(bytes, out),
+            (Self::Label(labels), Value::Text(bytes)) => {
+                labels.check(bytes)?;
+                varying(bytes, out)
+            }
+            (Self::BoolAny(_), value) => {
+                fixed([u8::from(BoolBack::parse(value)?)], out);
+                Ok(())
+            }
+            (Self::Moment(moment), value) => encode_moment(moment, value, out),
+            (Self::UuidAny, value) => {
+                fixed(uuid::parse_any(value)?, out);
+                Ok(())
+            }
+            (Self::Interval(form), value) => {
+                fixed(form.parse(value)?, out);
+                Ok(())
+            }
+            (Self::Jsonb, Value::Text(text)) => framed(out, |out| jsonb::encode(text, out)),
+            (Self::JsonbNumeric, value) => framed(out, |out| jsonb::encode_numeric(value, out)),
+            (Self::Array(element, _), Value::Text(text)) => {
+                framed(out, |out| super::array::encode(element, text, out))
+            }
+            (Self::Net(net), Value::Text(text)) => framed(out, |out| net.encode(text, out)),
+            _ => Err(Refusal::Class),
+        }
+    }
+
+    pub(super) fn decode_existing<'a>(
+        &self,
+        field: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Value<'a>, Refusal> {
+        Ok(match *self {
+            Self::Narrow(width) => Value::Integer(width.decode(field)?),
+            Self::Single(_) => Value::Real(Single::decode(array(field)?)?),
+            Self::NumberAny => number::decode_any(array(field)?)?,
+            Self::NumericAs(bounds, form) => form.decode(field, bounds, scratch)?,
+            Self::Char(length) => Value::Text(text::unpad(field, length)?),
+            Self::TextOfBlob => {
+                check_text(field)?;
+                Value::Blob(field)
+            }
+            Self::BlobOfText => Value::Text(field),
+            Self::Label(labels) => {
+                labels.check(field)?;
+                Value::Text(field)
+            }
+            Self::BoolAny(back) => back.render(array(field)?)?,
+            Self::Moment(moment) => moment.decode(field, scratch)?,
+            Self::UuidAny => UuidForm::Lower.render(array(field)?, scratch),
+            Self::Interval(form) => form.render(array(field)?, scratch)?,
+            Self::Jsonb => Value::Text(jsonb::decode(field, scratch)?),
+            Self::JsonbNumeric => jsonb::decode_numeric(field, scratch)?,
+            Self::Array(element, spacing) => {
+                super::array::decode(element, spacing, field, scratch)?;
+                Value::Text(scratch)
+            }
+            Self::Net(net) => {
+                net.decode(field, scratch)?;
+                Value::Text(scratch)
+            }
+            _ => return Err(Refusal::Class),
+        })
+    }
+}
+
+fn encode_moment(moment: Moment, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let number = moment.parse(value)?;
+    if moment.is_date() {
+        fixed(i32::try_from(number).map_err(|_| Refusal::Form)?.to_be_bytes(), out);
+    } else {
+        fixed(number.to_be_bytes(), out);
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Names of the codecs for columns whose type is given.
+
+use std::fmt;
+
+use super::{
+    super::{
+        BoolBack, Clock, Codec, Element, EpochUnit, IntervalForm, Labels, Moment, MomentType,
+        NetType, NumericForm, Scale, Separator, Single, Spacing, Suffix, Width, Zone,
+    },
+    named, separator_named,
+};
+
+impl Width {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bits16 => "16",
+            Self::Bits32 => "32",
+        }
+    }
+}
+
+impl Single {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "32",
+            Self::Rounded => "32:rounded",
+        }
+    }
+}
+
+impl NumericForm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Text => "text",
+            Self::Any => "any",
+            Self::AnyText => "any:text",
+        }
+    }
+}
+
+impl BoolBack {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ZeroOne => "any",
+            Self::Text => "any:text",
+        }
+    }
+}
+
+impl IntervalForm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Count(unit) => unit.name(),
+            Self::Epoch => "epoch",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+impl Element {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Int2 => "int2",
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+            Self::Float8 => "float8",
+            Self::Text => "text",
+            Self::Varchar => "varchar",
+            Self::Bool => "bool",
+            Self::Uuid => "uuid",
+        }
+    }
+}
+
+impl Spacing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Compact => "compact",
+            Self::Spaced => "spaced",
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base();
+        match self {
+            Self::DateAny => f.write_str("date:any"),
+            Self::DateJulian | Self::Julian(_) => write!(f, "{base}:julian"),
+            Self::TimeAny(clock) => write!(f, "time:any:{clock}"),
+            Self::TimestampAny(separator, clock) => {
+                write!(f, "timestamp:any:{}:{clock}", separator.name())
+            }
+            Self::TimestampTzAny(separator, clock, suffix) => {
+                write!(f, "timestamptz:any:{}:{clock}:{}", separator.name(), suffix.name())
+            }
+            Self::TimestampTzAnyIn(zone, separator, clock, suffix) => {
+                let (separator, suffix) = (separator.name(), suffix.name());
+                write!(f, "timestamptz:any:in:{}:{separator}:{clock}:{suffix}", zone.name())
+            }
+            Self::TimestampUtc(separator, clock, suffix) => {
+                write!(f, "timestamp:{}:{clock}:{}", separator.name(), suffix.name())
+            }
+            Self::Epoch(unit) => write!(f, "timestamp:epoch-{}", unit.name()),
+            Self::EpochReal(_) => write!(f, "{base}:epoch-s-real"),
+            Self::In(zone, separator, clock) => {
+                write!(f, "timestamptz:in:{}:{}:{clock}", zone.name(), separator.name())
+            }
+        }
+    }
+}
+
+impl Codec {
+    pub(super) fn write_existing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Narrow(width) => write!(f, "integer:{}", width.name()),
+            Self::Single(single) => write!(f, "real:{}", single.name()),
+            Self::NumberAny => f.write_str("number:any"),
+            Self::NumericAs(None, form) => write!(f, "numeric:{}", form.name()),
+            Self::NumericAs(Some(scale), form) => {
+                write!(f, "numeric:{}:{}:{}", scale.precision(), scale.scale(), form.name())
+            }
+            Self::Char(length) => write!(f, "char:{length}"),
+            Self::TextOfBlob => f.write_str("text:blob"),
+            Self::BlobOfText => f.write_str("blob:text"),
+            Self::Label(labels) => write!(f, "label:{}", labels.name()),
+            Self::BoolAny(back) => write!(f, "bool:{}", back.name()),
+            Self::Moment(moment) => write!(f, "{moment}"),
+            Self::UuidAny => f.write_str("uuid:any"),
+            Self::Interval(form) => write!(f, "interval:{}", form.name()),
+            Self::Jsonb => f.write_str("jsonb"),
+            Self::JsonbNumeric => f.write_str("jsonb:numeric"),
+            Self::Array(element, spacing) => {
+                write!(f, "array:{}:{}", element.name(), spacing.name())
+            }
+            Self::Net(net) => f.write_str(net.name()),
+            _ => Err(fmt::Error),
+        }
+    }
+}
+
+/// A codec by its name, or by one that is not quite it.
+pub(super) fn parse(name: &str) -> Option<Codec> {
+    let (family, rest) = name.split_once(':').unwrap_or((name, ""));
+    Some(match family {
+        "integer" => Codec::Narrow(named(&Width::ALL, rest, Width::name)?),
+        "real" => Codec::Single(named(&Single::ALL, rest, Single::name)?),
+        "number" => Codec::NumberAny,
+        "numeric" => numeric(rest)?,
+        "char" => Codec::Char(rest.parse().ok().filter(|length| *length > 0)?),
+        "text" => Codec::TextOfBlob,
+        "blob" => Codec::BlobOfText,
+        "label" => Codec::Label(Labels::named(rest)?),
+        "bool" => Codec::BoolAny(named(&BoolBack::ALL, rest, BoolBack::name)?),
+        "date" | "time" | "timestamp" | "timestamptz" => Codec::Moment(moment(family, rest)?),
+        "uuid" => Codec::UuidAny,
+        "interval" => Codec::Interval(named(&IntervalForm::ALL, rest, IntervalForm::name)?),
+        "jsonb" if rest == "numeric" => Codec::JsonbNumeric,
+        "jsonb" => Codec::Jsonb,
+        "array" => {
+            let (element, spacing) = rest.split_once(':')?;
+            let element = named(&Element::ALL, element, Element::name)?;
+            Codec::Array(element, named(&Spacing::ALL, spacing, Spacing::name)?)
+        }
+        net => Codec::Net(named(&NetType::ALL, net, NetType::name)?),
+    })
+}
+
+fn numeric(rest: &str) -> Option<Codec> {
+    let form_named = |name| named(&NumericForm::ALL, name, NumericForm::name);
+    if let Some(form) = form_named(rest) {
+        return Some(Codec::NumericAs(None, form));
+    }
+    let parts: Vec<&str> = rest.splitn(3, ':').collect();
+    let [precision, scale, form] = *parts else { return None };
+    let scale = Scale::new(precision.parse().ok()?, scale.parse().ok()?)?;
+    Some(Codec::NumericAs(Some(scale), form_named(form)?))
+}
+
+fn moment(family: &str, rest: &str) -> Option<Moment> {
+    let r#type = match family {
+        "timestamptz" => MomentType::TimestampTz,
+        _ => MomentType::Timestamp,
+    };
+    // A suffix may have a colon of its own.
+    let parts: Vec<&str> = rest.splitn(4, ':').collect();
+    Some(match (family, parts.as_slice()) {
+        ("date", ["any"]) => Moment::DateAny,
+        ("date", ["julian"]) => Moment::DateJulian,
+        ("time", ["any", clock]) => Moment::TimeAny(Clock::named(clock)?),
+        (_, ["julian"]) => Moment::Julian(r#type),
+        (_, ["epoch-s-real"]) => Moment::EpochReal(r#type),
+        ("timestamp", ["any", separator, clock]) => {
+            Moment::TimestampAny(separator_named(separator)?, Clock::named(clock)?)
+        }
+        ("timestamptz", ["any", "in", zone, rest]) => any_in(Zone::named(zone)?, rest)?,
+        ("timestamptz", ["any", separator, clock, suffix]) => Moment::TimestampTzAny(
+            separator_named(separator)?,
+            Clock::named(clock)?,
+            Suffix::named(suffix)?,
+        ),
+        ("timestamptz", ["in", zone, separator, clock]) => {
+            Moment::In(Zone::named(zone)?, separator_named(separator)?, Clock::named(clock)?)
+        }
+        ("timestamp", [unit]) => {
+            let unit = unit.strip_prefix("epoch-")?;
+            Moment::Epoch(named(&EpochUnit::ALL, unit, EpochUnit::name)?)
+        }
+        ("timestamp", [separator, rest @ ..]) => utc(separator_named(separator)?, &rest.join(":"))?,
+        _ => return None,
+    })
+}
+
+fn any_in(zone: &'static Zone, rest: &str) -> Option<Moment> {
+    let parts: Vec<&str> = rest.splitn(3, ':').collect();
+    let [separator, clock, suffix] = *parts else { return None };
+    let (separator, clock) = (separator_named(separator)?, Clock::named(clock)?);
+    // What is written back without a suffix would be read as local time.
+    let suffix = Suffix::named(suffix).filter(|suffix| *suffix != Suffix::None)?;
+    Some(Moment::TimestampTzAnyIn(zone, separator, clock, suffix))
+}
+
+fn utc(separator: Separator, rest: &str) -> Option<Moment> {
+    let (clock, suffix) = rest.split_once(':')?;
+    let suffix = Suffix::named(suffix).filter(|suffix| *suffix != Suffix::None)?;
+    Some(Moment::TimestampUtc(separator, Clock::named(clock)?, suffix))
+}
