@@ -139,8 +139,7 @@ fn skipped(followed: &FollowedTable, table: &Table) -> Result<Option<Skipped>> {
             "what is written on PostgreSQL cannot be carried back to SQLite: finalize when ready",
         ));
     };
-    let carried: Vec<&str> =
-        followed.columns.iter().map(|column| column.source.as_str()).collect();
+    let carried: Vec<&str> = followed.columns.iter().map(|column| column.source.as_str()).collect();
     let parts = Parts { table: &table.name, carried: &carried, key, skipped: &skipped };
     Ok(Some(Skipped::new(parts)))
 }

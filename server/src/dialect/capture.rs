@@ -42,9 +42,8 @@ pub fn keyed(table: &Table, plan: &TablePlan) -> Table {
     let takes_none = |column: &&usize| {
         let name = &table.columns[**column].name;
         let planned = plan.columns.iter().find(|planned| planned.source == *name);
-        planned.is_some_and(|planned| {
-            planned.not_null || plan.primary_key.contains(&planned.target)
-        })
+        planned
+            .is_some_and(|planned| planned.not_null || plan.primary_key.contains(&planned.target))
     };
     if table.primary_key.iter().filter(takes_none).count() == table.primary_key.len() {
         for column in table.primary_key.clone() {

@@ -238,7 +238,9 @@ pub fn create_index(plan: &Plan, table: &TablePlan, index: &IndexPlan) -> String
     let terms = index.terms.join(", ");
     match (index.definition.as_str(), index.constraint) {
         ("", _) => {}
-        (definition, true) => return format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"),
+        (definition, true) => {
+            return format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}");
+        }
         (definition, false) => return definition.to_owned(),
     }
     if index.constraint {

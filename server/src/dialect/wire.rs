@@ -2,8 +2,25 @@
 
 /// Types that PostgreSQL's grammar itself knows; no schema can be written before them.
 const KEYWORDS: &[&str] = &[
-    "bigint", "bit", "boolean", "char", "character", "dec", "decimal", "double", "float", "int",
-    "integer", "interval", "nchar", "numeric", "real", "smallint", "time", "timestamp", "varchar",
+    "bigint",
+    "bit",
+    "boolean",
+    "char",
+    "character",
+    "dec",
+    "decimal",
+    "double",
+    "float",
+    "int",
+    "integer",
+    "interval",
+    "nchar",
+    "numeric",
+    "real",
+    "smallint",
+    "time",
+    "timestamp",
+    "varchar",
 ];
 
 /// The built-in type of a column: `wire`, or the type itself where that is empty.

@@ -3,7 +3,12 @@
 use switchback_proto::v1::{AbortReport, AbortRequest, Engine, MigrateRequest, Phase};
 use tokio_util::sync::CancellationToken;
 
-use super::{activation, build::Context, finalize::{left_behind, not_given_back}, marked};
+use super::{
+    activation,
+    build::Context,
+    finalize::{left_behind, not_given_back},
+    marked,
+};
 use crate::{
     capture::mark,
     db::{

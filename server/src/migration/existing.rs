@@ -115,7 +115,8 @@ impl Taking<'_> {
     /// Takes a foreign key off, in a transaction of its own.
     async fn take_key(&self, key: &Aside) -> Result<()> {
         let planned = ddl::all_foreign_keys(self.plan);
-        let mut same = planned.filter(|(table, known)| *table == key.table && known.name == key.name);
+        let mut same =
+            planned.filter(|(table, known)| *table == key.table && known.name == key.name);
         let parent = same.next().map(|(_, known)| known.parent.as_str());
         let mut names = vec![key.table.as_str()];
         names.extend(parent.filter(|parent| !parent.is_empty() && *parent != key.table));
@@ -211,10 +212,8 @@ fn refuse(changes: Vec<String>) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let message = format!(
-        "the target's schema has changed since it was planned for: {}",
-        changes.join("; ")
-    );
+    let message =
+        format!("the target's schema has changed since it was planned for: {}", changes.join("; "));
     Err(Error::new(Reason::TargetChanged, message)
         .hint("plan again; hold the application's own schema migrations back until the cutover"))
 }

@@ -138,11 +138,7 @@ impl Catalog {
                      JOIN pg_class t ON t.oid = i.indrelid \
                    WHERE t.relnamespace = to_regnamespace(quote_ident($1))";
         for row in query(client, sql, schema).await? {
-            let index = Index {
-                unique: row.get(2),
-                valid: row.get(3),
-                definition: row.get(4),
-            };
+            let index = Index { unique: row.get(2), valid: row.get(3), definition: row.get(4) };
             if let Some(relation) = self.relations.get_mut(row.get::<_, &str>(0)) {
                 relation.indexes.insert(row.get(1), index);
             }

@@ -101,17 +101,15 @@ impl TableWork {
             .map(|column| column.name.as_str())
             .collect();
         // What PostgreSQL computes and nothing of the source says is no concern here.
-        let compared = |column: &&ColumnPlan| {
-            !column.source.is_empty() || !column.expression.is_empty()
-        };
+        let compared =
+            |column: &&ColumnPlan| !column.source.is_empty() || !column.expression.is_empty();
         let columns = table.columns.iter().filter(compared).map(|column| {
             Ok(WorkColumn {
                 source: column.source.clone(),
                 expression: column.expression.clone(),
                 target: column.target.clone(),
                 wire: column.wire.clone(),
-                in_source: !column.expression.is_empty()
-                    || names.contains(column.source.as_str()),
+                in_source: !column.expression.is_empty() || names.contains(column.source.as_str()),
                 codec: encode::codec(table, &column.codec)?,
                 generated: !column.generated.is_empty(),
                 ours: false,
@@ -254,9 +252,8 @@ impl TableWork {
 
     /// Numbers and names of the columns that are copied.
     pub(super) fn copied(&self) -> impl Iterator<Item = (usize, &str)> {
-        let copied = |column: &WorkColumn| {
-            !column.generated && !column.ours && column.expression.is_empty()
-        };
+        let copied =
+            |column: &WorkColumn| !column.generated && !column.ours && column.expression.is_empty();
         let columns = self.columns.iter().enumerate().filter(move |(_, column)| copied(column));
         columns.map(|(number, column)| (number, column.source.as_str()))
     }

@@ -111,11 +111,7 @@ async fn write_down(
 }
 
 /// A comment goes with its constraint.
-async fn keep_comment(
-    transaction: &Transaction<'_>,
-    of: AsideOf<'_>,
-    aside: &Aside,
-) -> Result<()> {
+async fn keep_comment(transaction: &Transaction<'_>, of: AsideOf<'_>, aside: &Aside) -> Result<()> {
     let sql = "SELECT obj_description(k.oid, 'pg_constraint') FROM pg_constraint k \
                  JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND c.relname = $2 AND k.conname = $3";
@@ -131,9 +127,9 @@ async fn keep_comment(
 /// What else needs an object. The detail of this error names objects, and no values.
 fn depended_on(aside: &Aside, error: &tokio_postgres::Error) -> Error {
     let explained = explain(error);
-    let detail = error.as_db_error().filter(|error| {
-        *error.code() == SqlState::DEPENDENT_OBJECTS_STILL_EXIST
-    });
+    let detail = error
+        .as_db_error()
+        .filter(|error| *error.code() == SqlState::DEPENDENT_OBJECTS_STILL_EXIST);
     let what = format!("{} {} of {}", aside.kind.word(), aside.name, aside.table);
     let Some(detail) = detail.and_then(|error| error.detail()) else { return explained.at(what) };
     let detail = detail.replace('\n', "; ");

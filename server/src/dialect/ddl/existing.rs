@@ -59,7 +59,9 @@ impl AsideKind {
 /// All foreign keys that the tables of a plan have or are referred to by.
 pub fn foreign_keys_aside(plan: &Plan) -> Vec<Aside> {
     all_foreign_keys(plan)
-        .map(|(table, key)| constraint(plan, table, AsideKind::ForeignKey, &key.name, &key.definition))
+        .map(|(table, key)| {
+            constraint(plan, table, AsideKind::ForeignKey, &key.name, &key.definition)
+        })
         .collect()
 }
 
@@ -71,14 +73,19 @@ pub fn table_aside(plan: &Plan, table: &TablePlan) -> Vec<Aside> {
         .map(|(sql, number)| setting(name, sql, number))
         .chain(table.triggers.iter().map(|trigger| switched_off(plan, name, trigger)))
         .collect();
-    aside.extend(table.checks.iter().map(|check| {
-        constraint(plan, name, AsideKind::Check, &check.name, &check.definition)
-    }));
+    aside.extend(
+        table
+            .checks
+            .iter()
+            .map(|check| constraint(plan, name, AsideKind::Check, &check.name, &check.definition)),
+    );
     let theirs = || table.indexes.iter().filter(|index| !index.ours);
     aside.extend(theirs().filter(|index| !index.constraint).map(|index| plain(plan, name, index)));
-    aside.extend(theirs().filter(|index| index.constraint).map(|index| {
-        constraint(plan, name, AsideKind::Unique, &index.target, &index.definition)
-    }));
+    aside.extend(
+        theirs().filter(|index| index.constraint).map(|index| {
+            constraint(plan, name, AsideKind::Unique, &index.target, &index.definition)
+        }),
+    );
     if !table.primary_key_definition.is_empty() {
         let (key, definition) = (&table.primary_key_name, &table.primary_key_definition);
         aside.push(constraint(plan, name, AsideKind::PrimaryKey, key, definition));
@@ -175,9 +182,7 @@ pub(super) fn taking_off(plan: &Plan) -> Vec<Statement> {
     for table in &plan.tables {
         let aside = table_aside(plan, table);
         let taken = aside.iter().filter(|aside| !aside.take_off.is_empty());
-        out.extend(
-            taken.map(|aside| statement(plan, StepKind::TakenOff, aside, &aside.take_off)),
-        );
+        out.extend(taken.map(|aside| statement(plan, StepKind::TakenOff, aside, &aside.take_off)));
         if existing.empty_target {
             let name = &table.target;
             let step = format!("emptied:{}.{}", in_step(&plan.target_schema), in_step(name));
