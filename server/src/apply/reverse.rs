@@ -5,6 +5,7 @@
 //! after SQLite's: a batch may come twice and is never lost.
 
 mod kept;
+mod one_way;
 mod read;
 mod refused;
 mod skipped;
@@ -14,7 +15,10 @@ use std::sync::Arc;
 
 use switchback_proto::v1::{GuardMode, Plan};
 
-use self::skipped::{Parts, Skipped};
+use self::{
+    one_way::OneWay,
+    skipped::{Parts, Skipped},
+};
 use super::tables::{FollowedTable, Unnested};
 use crate::{
     copy::{
@@ -52,6 +56,8 @@ pub(crate) struct ReversedTable {
     insert: String,
     /// Where SQLite has columns that the target has not.
     skipped: Option<Skipped>,
+    /// Where something is carried to the target and not back.
+    one_way: Option<OneWay>,
     /// The key of a row `t` as PostgreSQL's change log has it. Only with lenient guards, and where
     /// something names a row: the rows that SQLite cannot hold are kept aside by it.
     kept_by: Option<String>,
@@ -66,6 +72,7 @@ pub(crate) fn reversed(
     let tables = followed.into_iter().map(|followed| {
         let table = schema.tables.iter().find(|table| table.name == followed.plan.source);
         let table = table.ok_or_else(changed)?;
+        let forward = followed.columns.clone();
         let followed = carried_back(followed, table)?;
         if let Some(name) = unknown_collation(table) {
             return Err(uncollated(&table.name, name));
@@ -89,6 +96,10 @@ pub(crate) fn reversed(
         let marks: Vec<String> = (1..=carried.len()).map(|number| format!("?{number}")).collect();
         let unnested = Unnested::new(&plan.target_schema, &followed.plan, &followed.columns);
         let skipped = skipped(&followed, table)?;
+        let goes_back =
+            |column: &Carried| followed.columns.iter().any(|known| known.target == column.target);
+        let one_way = (!forward.iter().all(goes_back))
+            .then(|| OneWay::new(followed.number, &table.name, &key));
         let lenient = plan.guards() == GuardMode::Lenient;
         Ok(ReversedTable {
             kept_by: kept_by(&followed).filter(|_| lenient),
@@ -104,6 +115,7 @@ pub(crate) fn reversed(
             ),
             storages,
             skipped,
+            one_way,
             followed,
         })
     });

@@ -1,7 +1,8 @@
 //! Foreign keys, which wait for the switch.
 //!
 //! A batch deletes and inserts rows in any order, which foreign keys would refuse or, worse,
-//! cascade. They are added NOT VALID by the transaction that decides and validated afterwards.
+//! cascade. They are added NOT VALID by the transaction that decides, behind its last batch, and
+//! validated afterwards.
 
 use switchback_proto::v1::{Finding, Plan};
 use tokio_postgres::Transaction;

@@ -110,6 +110,7 @@ pub async fn run(
     for table in chosen {
         let prepare = if job.live.is_some() { TableWork::followed } else { TableWork::new };
         let work = prepare(job.plan, table, job.schema, &catalog)?;
+        let work = if job.sequences { work } else { work.both_ways(job.plan, table, &catalog)? };
         let kept = job.kept_aside.iter().find(|kept| kept.table == table.source);
         let work = Arc::new(kept.map_or(work.clone(), |kept| work.without(kept)));
         let rejects = catalog.rejects.then_some(job.plan.database.as_str());

@@ -241,7 +241,8 @@ fn compare_foreign_keys(table: &TablePlan, relation: &Relation, found: &mut Foun
 }
 
 fn compare_indexes(table: &TablePlan, relation: &Relation, found: &mut Found) {
-    for index in &table.indexes {
+    // What is ours goes when the migration is finalized.
+    for index in table.indexes.iter().filter(|index| !index.ours) {
         match relation.indexes.get(&index.target) {
             None => found.add("index", &index.target, "is missing in the target"),
             Some(actual) if !actual.valid => found.add("index", &index.target, "is not valid"),

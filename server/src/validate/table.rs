@@ -44,6 +44,8 @@ pub(super) struct WorkColumn {
     pub(super) codec: Codec,
     /// PostgreSQL computes it.
     pub(super) generated: bool,
+    /// It is compared as NULL on both sides.
+    pub(super) ignored: bool,
     /// It is no column of the application.
     pub(super) ours: bool,
 }
@@ -112,6 +114,7 @@ impl TableWork {
                 in_source: !column.expression.is_empty() || names.contains(column.source.as_str()),
                 codec: encode::codec(table, &column.codec)?,
                 generated: !column.generated.is_empty(),
+                ignored: false,
                 ours: false,
             })
         });
@@ -174,6 +177,7 @@ impl TableWork {
                     in_source: true,
                     codec: Codec::Integer,
                     generated: false,
+                    ignored: false,
                     ours: true,
                 });
             }
@@ -200,6 +204,31 @@ impl TableWork {
         Self { select, count, kept_aside: kept.rows, ..self }
     }
 
+    /// The same without the columns that are not carried back, for a target that applications have
+    /// written to.
+    pub(super) fn both_ways(
+        mut self,
+        plan: &Plan,
+        table: &TablePlan,
+        catalog: &Catalog,
+    ) -> Result<Self> {
+        let computed = |name: &str| {
+            let columns = self.table.iter().flat_map(|table| &table.columns);
+            let mut found = columns.filter(|column| column.name == name);
+            found.any(|column| column.generated.is_some())
+        };
+        let one_way = |column: &WorkColumn| {
+            !column.expression.is_empty() || (!column.generated && computed(&column.source))
+        };
+        let ignored: Vec<bool> = self.columns.iter().map(one_way).collect();
+        for (column, ignored) in self.columns.iter_mut().zip(ignored) {
+            column.ignored = ignored;
+        }
+        let full = qualified(&plan.target_schema, &table.target);
+        self.ask(&full, catalog.relations.get(&table.target))?;
+        Ok(self)
+    }
+
     /// Makes ready what depends on the columns.
     fn ask(&mut self, full: &str, relation: Option<&Relation>) -> Result<()> {
         let fields = i16::try_from(self.columns.len()).map_err(|_| {
@@ -216,7 +245,7 @@ impl TableWork {
     /// The columns as the target is asked for them.
     pub(super) fn terms(&self, relation: &Relation) -> String {
         let columns = self.columns.iter().map(|column| {
-            if relation.columns.contains_key(&column.target) {
+            if relation.columns.contains_key(&column.target) && !column.ignored {
                 format!("t.{}", quote(&column.target))
             } else {
                 "NULL".to_owned()
@@ -237,7 +266,8 @@ impl TableWork {
         ends.clear();
         tuple.extend_from_slice(&self.field_count);
         for (number, column) in self.columns.iter().enumerate() {
-            if column.codec.encode(value(number)?, tuple).is_err() {
+            let value = if column.ignored { Value::Null } else { value(number)? };
+            if column.codec.encode(value, tuple).is_err() {
                 if !column.generated {
                     return Ok(false);
                 }

@@ -22,6 +22,8 @@ mod cutover;
 mod damage;
 mod databases;
 mod drift;
+mod existing_schema;
+mod existing_takeover;
 mod fence;
 mod finalize;
 mod follow_switch;

@@ -49,6 +49,9 @@ pub(crate) fn write(
         if let Some(skipped) = &table.skipped {
             skipped.end(connection).map_err(|error| file.explain(error))?;
         }
+        if let Some(one_way) = table.one_way.as_ref().filter(|_| changed.whole) {
+            connection.execute(&one_way.all, []).map_err(|error| file.explain(error))?;
+        }
     }
     Ok(refused)
 }
@@ -78,12 +81,17 @@ fn delete(
     let mut statement = connection.prepare_cached(&table.delete).map_err(explain)?;
     let save = table.skipped.as_ref().map(|skipped| connection.prepare_cached(&skipped.save));
     let mut save = save.transpose().map_err(explain)?;
+    let log = table.one_way.as_ref().map(|one_way| connection.prepare_cached(&one_way.row));
+    let mut log = log.transpose().map_err(explain)?;
     let mut keys = Rows::new(&mut changed.keys, table, &key)?;
     while keys.next()? {
         // SQLite has no row with a key that it cannot hold.
         if keys.refused.is_none() {
             if let Some(save) = &mut save {
                 keys.execute(save).map_err(explain)?;
+            }
+            if let Some(log) = &mut log {
+                keys.execute(log).map_err(explain)?;
             }
             keys.execute(&mut statement).map_err(explain)?;
         }

@@ -1,3 +1,5 @@
+use switchback_proto::v1::{ExistingSchema, OuterForeignKey, TriggerPlan};
+
 use super::*;
 
 fn column(name: &str, pg_type: &str) -> ColumnPlan {
@@ -142,4 +144,94 @@ fn names_with_points_do_not_make_two_steps_the_same() {
     let steps: std::collections::HashSet<&str> =
         statements.iter().map(|one| one.step.as_str()).collect();
     assert_eq!(steps.len(), statements.len(), "{steps:?}");
+}
+
+/// The same table as one of an existing schema.
+fn existing() -> Plan {
+    let mut plan = plan();
+    plan.views.clear();
+    let table = &mut plan.tables[0];
+    table.primary_key_definition = "PRIMARY KEY (id)".into();
+    table.indexes[0].definition = "UNIQUE (g) DEFERRABLE".into();
+    table.indexes[1].definition = "CREATE INDEX i ON public.t USING btree (id)".into();
+    table.indexes.push(IndexPlan {
+        target: "own".into(),
+        unique: true,
+        ours: true,
+        terms: vec!["\"id\"".into()],
+        ..IndexPlan::default()
+    });
+    table.checks[0].definition = "CHECK ((id > 0)) NOT VALID".into();
+    table.foreign_keys[0].definition = "FOREIGN KEY (id) REFERENCES public.t(id)".into();
+    table.settings =
+        vec!["COMMENT ON INDEX i IS 'x'".into(), "COMMENT ON CONSTRAINT f ON t IS 'y'".into()];
+    table.triggers = vec![TriggerPlan { name: "tell".into(), enabled: "always".into() }];
+    let key = ForeignKeyPlan {
+        name: "o".into(),
+        parent: "t".into(),
+        definition: "FOREIGN KEY (t) REFERENCES public.t(id) NOT VALID".into(),
+        validate: true,
+        ..ForeignKeyPlan::default()
+    };
+    plan.existing = Some(ExistingSchema {
+        empty_target: true,
+        foreign_keys: vec![OuterForeignKey { table: "outer".into(), key: Some(key) }],
+    });
+    plan
+}
+
+#[test]
+fn what_is_taken_off_is_made_again_by_its_definition() {
+    let plan = existing();
+    let sql: Vec<String> = statements(&plan).into_iter().map(|step| step.sql).collect();
+    assert_eq!(
+        sql,
+        [
+            "ALTER TABLE \"public\".\"t\" DROP CONSTRAINT \"f\"",
+            "ALTER TABLE \"public\".\"outer\" DROP CONSTRAINT \"o\"",
+            "ALTER TABLE \"public\".\"t\" DISABLE TRIGGER \"tell\"",
+            "ALTER TABLE \"public\".\"t\" DROP CONSTRAINT \"c\"",
+            "DROP INDEX \"public\".\"i\"",
+            "ALTER TABLE \"public\".\"t\" DROP CONSTRAINT \"u\"",
+            "ALTER TABLE \"public\".\"t\" DROP CONSTRAINT \"t_pkey\"",
+            "TRUNCATE \"public\".\"t\"",
+            "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"t_pkey\" PRIMARY KEY (id)",
+            "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"u\" UNIQUE (g) DEFERRABLE",
+            "CREATE INDEX i ON public.t USING btree (id)",
+            "CREATE UNIQUE INDEX \"own\" ON \"public\".\"t\" (\"id\")",
+            "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"c\" CHECK ((id > 0)) NOT VALID",
+            "COMMENT ON INDEX i IS 'x'",
+            "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"f\" \
+             FOREIGN KEY (id) REFERENCES public.t(id) NOT VALID",
+            "ALTER TABLE \"public\".\"outer\" ADD CONSTRAINT \"o\" \
+             FOREIGN KEY (t) REFERENCES public.t(id) NOT VALID",
+            "ALTER TABLE \"public\".\"t\" ENABLE ALWAYS TRIGGER \"tell\"",
+            "ALTER TABLE \"public\".\"t\" VALIDATE CONSTRAINT \"f\"",
+        ]
+    );
+    let steps: std::collections::HashSet<String> =
+        statements(&plan).into_iter().map(|step| step.step).collect();
+    assert_eq!(steps.len(), sql.len(), "each step has an id of its own");
+}
+
+#[test]
+fn statements_to_restore_can_be_run_in_the_opposite_order() {
+    let plan = existing();
+    let aside = table_aside(&plan, &plan.tables[0]);
+    let kinds: Vec<AsideKind> = aside.iter().map(|aside| aside.kind).collect();
+    let mut sorted = kinds.clone();
+    sorted.sort_unstable();
+    assert_eq!(kinds, sorted, "what comes later is needed by what comes before");
+    assert!(!aside.iter().any(|aside| aside.name == "own"), "what is ours is not set aside");
+}
+
+#[test]
+fn a_sequence_of_the_application_is_set_forward_and_knows_only_its_own_values() {
+    let mut plan = existing();
+    plan.tables[0].columns[0].sequence = "public.t_id_seq".into();
+    let sql = set_sequences(&plan, &[("t".into(), 7)]);
+    assert!(sql.contains("greatest(7, "), "{sql}");
+    assert!(sql.contains("s.seqrelid = 'public.t_id_seq'::regclass"), "{sql}");
+    plan.tables[0].primary_key = vec!["g".into()];
+    assert!(set_sequences(&plan, &[("t".into(), 7)]).contains("greatest(0, "));
 }
