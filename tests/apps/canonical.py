@@ -18,7 +18,8 @@ def canonical(value):
     if isinstance(value, float):
         return ["number", _float(value)]
     if isinstance(value, decimal.Decimal):
-        return ["decimal", str(value)]
+        # How many zeros there are behind it is a matter of the engine.
+        return ["decimal", format(value.normalize(), "f")]
     if isinstance(value, (bytes, bytearray, memoryview)):
         return ["bytes", bytes(value).hex()]
     if isinstance(value, (dict, list, tuple)):

@@ -18,7 +18,7 @@ FLOATS = [
     123456789.123, math.inf, -math.inf,
 ]
 # Floats of half the size hold these as they are.
-SHORT_FLOATS = [0.0, 1.0, -1.5, 0.25, 1024.0, -3.0e10 / 65536, 2.0**-20]
+SHORT_FLOATS = [0.0, 1.0, -1.5, 0.25, 1024.0, -457763.5, 2.0**-7]
 MICROSECONDS = [0, 0, 1, 10, 500_000, 123_456, 999_999, 120_000]
 DOCUMENTS = [
     {}, [], {"a": 1}, {"b": [1, 2.5, None, True, "x"], "a": {"z": {}, "": []}}, ["", "\u00fc\U0001f980", "\"\\/"],
