@@ -8,6 +8,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.orm import Session
 
+import journal
+
 from . import checks, content, writer
 from .engine import connect
 
@@ -18,11 +20,13 @@ def arguments():
     migrate = commands.add_parser("migrate", help="run the application's own migrations")
     migrate.add_argument("revision", nargs="?", default="head")
     fill = commands.add_parser("fill", help="make rows of every table")
+    fill.add_argument("first", type=int, help="the first seed")
     fill.add_argument("count", type=int)
     write = commands.add_parser("write", help="make transactions until SIGTERM")
     write.add_argument("writer", type=int)
     write.add_argument("journal")
     write.add_argument("--rate", type=float, default=20)
+    write.add_argument("--leash", action="store_true", help="end where the standard input ends")
     check = commands.add_parser("check", help="print every row of every table")
     check.add_argument("--insert", action="store_true", help="insert into every table too")
     check.add_argument("--journals", metavar="DIRECTORY", help="hold the rows against the writers' journals")
@@ -36,8 +40,9 @@ def main():
         upgrade(engine, given.revision)
     elif given.command == "fill":
         with Session(engine) as session, session.begin():
-            content.fill(session, range(1, given.count + 1))
+            content.fill(session, range(given.first, given.first + given.count))
     elif given.command == "write":
+        journal.leash(given.leash)
         return writer.write(engine, given.writer, given.journal, given.rate)
     else:
         checks.check(engine, given.insert, given.journals)

@@ -6,17 +6,21 @@ import sys
 
 import django
 
+import journal
+
 
 def arguments():
     parser = argparse.ArgumentParser(prog="django_app")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="run the application's own migrations")
     fill = commands.add_parser("fill", help="make rows of every model")
+    fill.add_argument("first", type=int, help="the first seed; the one who logs in is of 1")
     fill.add_argument("count", type=int)
     write = commands.add_parser("write", help="make transactions until SIGTERM")
     write.add_argument("writer", type=int)
     write.add_argument("journal")
     write.add_argument("--rate", type=float, default=20)
+    write.add_argument("--leash", action="store_true", help="end where the standard input ends")
     check = commands.add_parser("check", help="print every row of every model")
     check.add_argument("--insert", action="store_true", help="insert into every model too, and log in")
     check.add_argument("--journals", metavar="DIRECTORY", help="hold the rows against the writers' journals")
@@ -38,8 +42,9 @@ def main():
         from django.db import transaction
 
         with transaction.atomic():
-            content.fill(range(1, given.count + 1))
+            content.fill(range(given.first, given.first + given.count))
     elif given.command == "write":
+        journal.leash(given.leash)
         return writer.write(given.writer, given.journal, given.rate)
     else:
         checks.check(given.insert, given.journals)
