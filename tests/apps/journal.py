@@ -72,8 +72,15 @@ def before(numbers):
 
 def leash(held):
     """Ends the process where its standard input ends: whoever started it is gone."""
+
+    def hold():
+        # Not through `sys.stdin`, whose lock would be held when the process ends by itself.
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
     if held:
-        threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(1)), daemon=True).start()
+        threading.Thread(target=hold, daemon=True).start()
 
 
 def write(journal, engine, rate, transact, refused):

@@ -82,14 +82,19 @@ impl Application {
 
     /// Runs the application to its end, which must be a good one, and gives what it printed.
     pub async fn run(&self, url: &str, arguments: &[&str]) -> String {
+        let ended = self.ended(url, arguments).await;
+        ended.unwrap_or_else(|said| panic!("{} {arguments:?}: {said}", self.module))
+    }
+
+    /// Runs the application to its end: what it printed, or what it complained of.
+    pub async fn ended(&self, url: &str, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.python);
         command.args(["-m", self.module]).args(arguments).envs(self.variables());
         command.env("DATABASE_URL", url).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(DEADLINE, command.output()).await;
         let output = output.expect("the application ends").expect("the application starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} {arguments:?}: {said}", self.module);
-        String::from_utf8(output.stdout).expect("text")
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Starts writers under `switchback exec`.

@@ -1,5 +1,7 @@
 //! Real applications whose own migrations have made the tables in PostgreSQL.
 
+use std::fs;
+
 use serde_json::Value;
 use switchback_tests::{
     application::{Application, Content, assert_same},
@@ -30,6 +32,16 @@ async fn rig(application: &Application, mode: &str) -> Rig {
 }
 
 #[tokio::test]
+async fn django_notices_what_is_lost() {
+    notices_what_is_lost(&Application::django().await, "django_app_").await;
+}
+
+#[tokio::test]
+async fn alembic_notices_what_is_lost() {
+    notices_what_is_lost(&Application::alembic().await, "").await;
+}
+
+#[tokio::test]
 async fn django_moves_into_its_own_tables_and_back() {
     // `migrate` has made rows in these.
     let filled = ["auth_permission", "django_content_type"];
@@ -49,6 +61,38 @@ async fn django_writes_all_the_time() {
 #[tokio::test]
 async fn alembic_writes_all_the_time() {
     writers_go_along(&Application::alembic().await, "delete").await;
+}
+
+/// What the scenarios rest on: no row of a writer can go or change unseen.
+async fn notices_what_is_lost(application: &Application, prefix: &str) {
+    let rig = rig(application, "wal").await;
+    let sqlite = application.sqlite(&rig.source);
+    let mut writers = application.writers(&rig, WRITERS);
+    writers.until_more_on("sqlite", 10).await;
+    writers.stop().await;
+    application.read_and_verify(&sqlite, &writers).await;
+    let of =
+        |name: &str| if prefix.is_empty() { format!("{name}s") } else { format!("{prefix}{name}") };
+    let (receipt, record) = (of("receipt"), of("record"));
+    for (damage, said) in [
+        (format!("DELETE FROM {receipt} WHERE writer = 1 AND number = 2"), "is not there"),
+        (format!("INSERT INTO {receipt} (writer, number) VALUES (2, 1000000)"), "never were"),
+        (format!("DELETE FROM {record} WHERE writer = 2"), "the records are []"),
+        (format!("UPDATE {record} SET small = small / 2 + 1 WHERE writer = 1"), "small of record"),
+    ] {
+        let copy = rig.directory.path().join("damaged.db");
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        rig.source().execute_batch(&into).expect("a copy");
+        let changed = rusqlite::Connection::open(&copy).and_then(|copy| copy.execute(&damage, []));
+        assert!(changed.expect(&damage) > 0, "{damage}");
+        let journals = writers.journals().display().to_string();
+        let flags = ["check", "--journals", &journals];
+        let complaint = application.ended(&application.sqlite(&copy), &flags).await;
+        let complaint = complaint.expect_err(&damage);
+        assert!(complaint.contains(said), "{damage}: {complaint}");
+        fs::remove_file(copy).expect("the copy is removed");
+    }
+    rig.finish().await;
 }
 
 /// Nobody writes at a switch: what the application reads is the same on both engines.

@@ -59,7 +59,7 @@ async fn ejabberd() {
         INSERT INTO archive (username, server_host, \"timestamp\", peer, bare_peer, xml)
             VALUES ('new', 'example', 1, 'p', 'b', '<m/>');
         INSERT INTO spool (username, server_host, xml) VALUES ('new', 'example', '<m/>');
-        INSERT INTO mqtt_pub SELECT 'new', server_host, resource, topic, 2, '\\x00ff', 1, '', '', '', '', -1
+        INSERT INTO mqtt_pub SELECT 'new', server_host, resource, 'new', 2, '\\x00ff', 1, '', '', '', '', -1
             FROM mqtt_pub LIMIT 1;
         UPDATE privacy_list_data SET ord = 12.5, match_all = NOT match_all, t = 'n';
         UPDATE last SET seconds = '0' WHERE username = (SELECT min(username) FROM last);
