@@ -161,11 +161,17 @@ fn normal(kind: &str, text: String) -> String {
         // Rust reads PostgreSQL's `Infinity` and SQLite's `inf`.
         "double precision" => text.parse::<f64>().expect("a number").to_bits().to_string(),
         "numeric" | "timestamp without time zone" => without_zeros(&text).to_owned(),
-        "inet" => text.trim_end_matches("/32").to_owned(),
+        "inet" => single(&text).to_owned(),
         // Spaces behind it are no part of its value.
         "character" => text.trim_end_matches(' ').to_owned(),
         _ => text,
     }
+}
+
+/// An address without the length of its prefix, where that is the whole address.
+fn single(address: &str) -> &str {
+    let whole = if address.contains(':') { "/128" } else { "/32" };
+    address.strip_suffix(whole).unwrap_or(address)
 }
 
 /// Without zeros at the end of a fraction.
@@ -189,6 +195,8 @@ mod tests {
         let numeric = |text: &str| normal("numeric", text.into());
         assert_eq!(numeric("1.50"), "1.5");
         assert_eq!(numeric("100"), "100");
+        assert_eq!(normal("inet", "::1/128".into()), "::1");
+        assert_eq!(normal("inet", "::1/32".into()), "::1/32");
         assert_eq!(wanted("boolean", ValueRef::Integer(1)), Some("true".into()));
         assert_eq!(wanted("bytea", ValueRef::Blob(b"\x00\xff")), Some("\\x00ff".into()));
     }

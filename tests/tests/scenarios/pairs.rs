@@ -67,6 +67,56 @@ async fn ejabberd() {
     there_and_back("ejabberd", writes).await;
 }
 
+/// What the scenarios rest on: both engines' rows are told apart where they differ.
+#[tokio::test]
+async fn rows_are_told_apart() {
+    let columns =
+        "flag boolean, number smallint, ratio double precision, price numeric, at timestamp,
+        bytes bytea, address inet, letters character(3), document json, \"a Name\" varchar(9)";
+    let rig = Rig::of_sql(&format!(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, {columns}, twice INT AS (number * 2) STORED);
+         INSERT INTO t VALUES (1, 1, -3, 1e300, 12.5, '2024-01-02 03:04:05.500000', x'00ff',
+             '192.0.2.1', 'ab', '{{\"a\": 1}}', 'x'), (7, 0, 0, 0.1, 100, '2024-01-02 00:00:00', x'',
+             '::1', 'abc', '[]', ''), (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);",
+    ))
+    .await;
+    let owner = rig.database.owner().await;
+    let twice = "twice integer GENERATED ALWAYS AS (number * 2) STORED";
+    let rows = "(1, true, -3, 1e300, 12.50, '2024-01-02 03:04:05.5', '\\x00ff', '192.0.2.1', 'ab',
+        '{\"a\": 1}', 'x'), (7, false, 0, 0.1, 100.0, '2024-01-02', '', '::1', 'abc', '[]', ''),
+        (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)";
+    let sql = format!(
+        "CREATE TABLE t (id serial PRIMARY KEY, {columns}, {twice}); INSERT INTO t VALUES {rows}"
+    );
+    owner.batch_execute(&sql).await.expect("the table");
+    assert_equal(&rig, "as they are").await;
+    let behind = texts::sequences_behind(&rig.target().await).await;
+    assert_eq!(behind, ["t.id"]);
+    for change in [
+        "flag = NOT flag",
+        "number = number + 1",
+        "ratio = ratio * (1 + 3e-16)",
+        "price = price + 1e-20",
+        "at = at + interval '1 microsecond'",
+        "bytes = bytes || '\\x20'",
+        "address = network(set_masklen(address, 31))",
+        "letters = 'Ab'",
+        "document = '{\"a\":1}'",
+        "\"a Name\" = \"a Name\" || ' '",
+        "\"a Name\" = NULL",
+        "id = 2",
+    ] {
+        let client = rig.target().await;
+        client.batch_execute("BEGIN").await.expect("a transaction");
+        client.batch_execute(&format!("UPDATE t SET {change} WHERE id = 1")).await.expect(change);
+        let found = texts::differences(&rig.source, &client).await;
+        assert_eq!(found.len(), 1, "{change}: {found:#?}");
+        client.batch_execute("ROLLBACK").await.expect("it is undone");
+    }
+    assert_equal(&rig, "as they were").await;
+    rig.finish().await;
+}
+
 async fn there_and_back(application: &str, writes: &str) {
     let Some(pair) = corpus::pair(application) else { return };
     let rig = Rig::of_file(&pair.source).await;
