@@ -18,6 +18,27 @@ pub fn files() -> Option<Vec<PathBuf>> {
     Some(found)
 }
 
+/// An application's database in SQLite, and the schema that it makes for itself in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The SQLite file.
+    pub source: PathBuf,
+    /// SQL for `psql`, with the rows that the application's own migrations make.
+    pub schema: PathBuf,
+}
+
+/// The pair of an application of the corpus; `None`, with a visible note, where it is not there.
+pub fn pair(application: &str) -> Option<Pair> {
+    let name = format!("{application}.db");
+    let source = files()?.into_iter().find(|file| file.ends_with(&name))?;
+    let schema = source.with_file_name("postgres_schemas").join(format!("{application}.pg.sql"));
+    if !schema.is_file() {
+        eprintln!("note: no schema of {application} at {}: skipped", schema.display());
+        return None;
+    }
+    Some(Pair { source, schema })
+}
+
 /// `shared/corpus` beside the checkout.
 fn beside() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus")

@@ -1,6 +1,7 @@
 //! Scenarios on the real binaries, a private PostgreSQL and real files. One test binary, so that
 //! all of them share one cluster; each has its own database, source and server.
 
+mod apps;
 mod backup;
 mod backup_across;
 mod backup_catalogue;
@@ -38,6 +39,7 @@ mod metrics;
 mod nasty;
 mod operations;
 mod outage;
+mod pairs;
 mod program;
 mod resume;
 mod rollback;
