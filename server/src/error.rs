@@ -115,6 +115,8 @@ reasons! {
     TargetFailed = "TARGET_FAILED", Internal;
     /// The plan has blockers.
     PlanBlocked = "PLAN_BLOCKED", Precondition;
+    /// The engines have different schema versions of the application.
+    SchemaVersionMismatch = "SCHEMA_VERSION_MISMATCH", Precondition;
     /// A value does not fit its column's type, and no choice was made for that.
     ValueRefused = "VALUE_REFUSED", Precondition;
     /// More rows were rejected than allowed.

@@ -18,6 +18,7 @@ use super::postgres::{Postgres, failed};
 use crate::error::{Error, Reason, Result};
 
 pub use facts::TargetFacts;
+pub(crate) use facts::default_schema;
 pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
 pub(crate) use kept::{
     KeptKey, KeptRows, kept_count, kept_keys, kept_rows, leave_all_behind, left_rows,

@@ -129,6 +129,8 @@ codes! {
         "The source has no tables: there is nothing to migrate.";
     TARGET_NOT_EMPTY = "target_not_empty", "blocker",
         "The target schema holds relations or types already. Use an empty database, or drop what is there.";
+    SCHEMA_VERSION_MISMATCH = "schema_version_mismatch", "blocker or warning",
+        "Schema migration tools have recorded other versions in one engine than in the other: the message lists which are missing where. A warning says that an engine has no table of a tool that the other one has. Run the application's own migrations there.";
     NOT_CANONICAL = "not_canonical", "blocker",
         "Values do not go through the codec that a changed plan gives their column. Change the plan, or choose `reject`.";
     INDEX_REFUSED = "index_refused", "warning",

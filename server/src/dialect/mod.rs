@@ -16,4 +16,5 @@ pub mod sqlite;
 pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
+pub mod versions;
 mod view;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, Severity};
 use tokio_util::sync::CancellationToken;
 
-use super::rehearsal;
+use super::{rehearsal, versions};
 use crate::{
     capture::mark,
     census,
@@ -59,6 +59,7 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
         planned.carries_rowid = source.is_some_and(|table| capture::carries_rowid(table, planned));
     }
     plan.findings.extend(in_the_way(&facts));
+    plan.findings.extend(versions::findings(inputs.database, &plan).await?);
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);
     if blockers(&plan).next().is_none() && !migrated {
@@ -174,10 +175,13 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
     .await
 }
 
+/// Codes of what is looked at anew for every plan.
+const AGAIN: [&str; 2] = [finding::TARGET_NOT_EMPTY, finding::SCHEMA_VERSION_MISMATCH];
+
 /// What was found about the target and about single values is found again: the plan may have been
 /// changed because of it. What was found about a table goes with the table.
 fn still_holds(found: &Finding, plan: &Plan) -> bool {
-    let found_again = found.code == finding::TARGET_NOT_EMPTY
+    let found_again = AGAIN.contains(&found.code.as_str())
         || typemap::CHOICES.contains(&found.code.as_str()) && found.severity() > Severity::Note;
     let planned = |name: &str| plan.tables.iter().any(|table| table.source == name);
     let moot =
@@ -237,8 +241,11 @@ pub(super) fn refuse_blockers(plan: &Plan) -> Result<()> {
         (table, "") => format!(" (table {table})"),
         (table, column) => format!(" (table {table}, column {column})"),
     };
-    let reason = if blockers(plan).all(|found| found.code == finding::TARGET_NOT_EMPTY) {
+    let all = |code: &str| blockers(plan).all(|found| found.code == code);
+    let reason = if all(finding::TARGET_NOT_EMPTY) {
         Reason::TargetNotEmpty
+    } else if all(finding::SCHEMA_VERSION_MISMATCH) {
+        Reason::SchemaVersionMismatch
     } else {
         Reason::PlanBlocked
     };
