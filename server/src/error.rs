@@ -179,6 +179,42 @@ reasons! {
     Internal = "INTERNAL", Internal;
 }
 
+/// Something of Switchback's own that a later version has written, which this one must not touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Newer {
+    /// What it is: "the control database".
+    pub(crate) what: &'static str,
+    /// Its version.
+    pub(crate) found: i64,
+    /// The newest version that this server knows.
+    pub(crate) known: i64,
+}
+
+impl Newer {
+    /// The error where `found` is newer than what is `known`.
+    pub(crate) fn check(self) -> Result<(), Self> {
+        if self.found > self.known { Err(self) } else { Ok(()) }
+    }
+
+    /// What callers are told, for this reason.
+    pub(crate) fn into_error(self, reason: Reason) -> Error {
+        Error::new(reason, self.to_string())
+            .hint("upgrade the server to the version that wrote it; nothing was changed")
+    }
+}
+
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, found, known } = self;
+        write!(
+            f,
+            "{what} was written by a newer Switchback (version {found}, this server knows {known})"
+        )
+    }
+}
+
+impl StdError for Newer {}
+
 impl Error {
     /// An error with its reason and a message for a person: lower case, no full stop, no values
     /// of rows and no secrets.

@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{
     Row, SqlSafeStr, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -24,7 +24,7 @@ use switchback_proto::{
 
 use crate::{
     clock,
-    error::{Error, Reason, Result},
+    error::{Error, Newer, Reason, Result},
 };
 
 pub use events::End;
@@ -122,6 +122,20 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// Why the control database cannot be brought up to this version. Nothing was changed in it.
+fn unfit(error: MigrateError, migrations: &Migrator) -> Error {
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    if let MigrateError::VersionMissing(found) = error {
+        let newer = Newer { what: "the control database", found, known };
+        if let Err(newer) = newer.check() {
+            return newer.into_error(Reason::StateUnusable);
+        }
+    }
+    Error::new(Reason::StateUnusable, format!("the control database is unfit: {error}"))
+        .hint("it is damaged: put a copy of it back, or use another SWITCHBACK_STATE_DIR")
+        .caused_by(error)
+}
+
 fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -202,10 +216,8 @@ impl ControlStore {
             .connect_with(options)
             .await
             .map_err(failed)?;
-        migrations().run(&pool).await.map_err(|error| {
-            Error::new(Reason::StateUnusable, format!("the control database is unfit: {error}"))
-                .hint("it was written by a newer server, or is damaged: use that version, or another SWITCHBACK_STATE_DIR")
-        })?;
+        let migrations = migrations();
+        migrations.run(&pool).await.map_err(|error| unfit(error, &migrations))?;
         Ok(Self { pool, known: Arc::default() })
     }
 

@@ -223,3 +223,6 @@ async fn planned_schema(transaction: &Transaction<'_>, database: &str) -> Result
     let row = transaction.query_opt(sql, &[&database]).await.map_err(failed)?;
     Ok(row.and_then(|row| row.get(0)))
 }
+
+#[cfg(test)]
+mod tests;

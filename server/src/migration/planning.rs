@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, Severity};
 use tokio_util::sync::CancellationToken;
 
-use super::{rehearsal, versions};
+use super::{recorded::refuse_newer, rehearsal, versions};
 use crate::{
     capture::mark,
     census,
@@ -160,6 +160,7 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
         return Err(Error::new(Reason::InvalidPlan, message)
             .hint("name that database, or make a plan for this one with `switchback plan`"));
     }
+    refuse_newer(given, Reason::InvalidPlan)?;
     plan::check_plan(given, schema).map_err(|problems| unfit(&problems))?;
     let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
     let (mut plan, schema) = (given.clone(), schema.clone());

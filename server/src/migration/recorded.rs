@@ -11,8 +11,8 @@ use crate::{
         Database,
         target::{Control, held},
     },
-    dialect::schema::SourceSchema,
-    error::{Error, Reason, Result},
+    dialect::{plan::VERSION, schema::SourceSchema},
+    error::{Error, Newer, Reason, Result},
     operations::EventLog,
 };
 
@@ -28,10 +28,12 @@ pub(super) struct Recorded {
 impl Recorded {
     /// Reads the record.
     pub(super) fn parse(control: &Control) -> Result<Self> {
+        let plan: Plan = parse(&control.plan)?;
+        refuse_newer(&plan, Reason::TargetInUse)?;
         Ok(Self {
             migration: control.migration.clone(),
             request: parse(&control.request)?,
-            plan: parse(&control.plan)?,
+            plan,
             schema: parse(&control.source_schema)?,
         })
     }
@@ -105,6 +107,13 @@ impl Recorded {
         };
         make(&context)
     }
+}
+
+/// Refuses a plan of a later version, whose fields may mean what is not known here.
+pub(super) fn refuse_newer(plan: &Plan, reason: Reason) -> Result<()> {
+    let (found, known) = (plan.version.into(), VERSION.into());
+    let newer = Newer { what: "the plan", found, known };
+    newer.check().map_err(|newer| newer.into_error(reason))
 }
 
 /// Reads what the target records as JSON.
