@@ -104,6 +104,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::{
+        db::versions::SqliteVersions,
+        dialect::versions::{self, TOOLS},
+    };
 
     #[test]
     fn a_lag_that_is_not_known_is_no_zero() {
@@ -120,6 +124,45 @@ mod tests {
         assert_eq!(known_lag(&following, true, some), None);
         assert_eq!(known_lag(&switched, false, some), some);
         assert_eq!(known_lag(&switched, true, some), None);
+    }
+
+    fn recorded(versions: &[&str]) -> Recorded {
+        let tool = TOOLS.iter().find(|tool| tool.table == "alembic_version").unwrap();
+        let versions = versions.iter().map(|version| (*version).to_owned()).collect();
+        Recorded { tool, table: tool.table.into(), versions }
+    }
+
+    fn engines(sqlite: EngineState, postgres: EngineState) -> Engines {
+        let of = |state: EngineState| EngineStatus { state: state.into(), ..Default::default() };
+        let (ours, theirs) = (vec![recorded(&["a", "b"])], vec![recorded(&["a"])]);
+        let mismatches = versions::compare(&ours, &theirs);
+        let known = SqliteVersions { user_version: 7, recorded: ours };
+        let versions = Shown { sqlite: Some(known), postgres: theirs, mismatches };
+        Engines { sqlite: of(sqlite), postgres: of(postgres), versions }
+    }
+
+    #[test]
+    fn versions_are_shown_of_the_engines_that_are_up() {
+        use EngineState::{Down, Up};
+        let shown = |sqlite, postgres| -> Vec<String> {
+            let shown = schema_versions(&engines(sqlite, postgres)).into_iter();
+            shown
+                .map(|v| {
+                    format!("{:?} {} {} {} {}", v.engine(), v.tool, v.version, v.count, v.differs)
+                })
+                .collect()
+        };
+        let both = [
+            "Sqlite user_version 7 0 false",
+            "Sqlite alembic_version b 2 true",
+            "Postgres alembic_version a 1 true",
+        ];
+        assert_eq!(shown(Up, Up), both);
+        // What is not known does not differ.
+        let alone = ["Sqlite user_version 7 0 false", "Sqlite alembic_version b 2 false"];
+        assert_eq!(shown(Up, Down), alone);
+        assert_eq!(shown(Down, Up), ["Postgres alembic_version a 1 false"]);
+        assert!(shown(Down, Down).is_empty());
     }
 
     #[test]

@@ -197,3 +197,22 @@ async fn held_control(database: &Database) -> Result<Control> {
     }
     Ok(control)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_a_later_version_is_refused() {
+        let plan = |version| Plan { version, ..Plan::default() };
+        assert!(refuse_newer(&plan(VERSION), Reason::InvalidPlan).is_ok());
+        for reason in [Reason::InvalidPlan, Reason::TargetInUse] {
+            let refused = refuse_newer(&plan(VERSION + 1), reason).unwrap_err();
+            assert_eq!(refused.reason(), reason);
+            assert_eq!(
+                refused.message(),
+                "the plan was written by a newer Switchback (version 2, this server knows 1)"
+            );
+        }
+    }
+}

@@ -32,9 +32,10 @@ const DJANGO: &str = "
 async fn plan_without(rig: &Rig, table: &str) -> String {
     let file = rig.directory.path().join("plan.json").display().to_string();
     rig.cli(&["plan", "--write", &file]).await.expect(0);
-    let mut plan: Plan = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let text = fs::read(&file).expect("a written plan");
+    let mut plan: Plan = serde_json::from_slice(&text).expect("a plan");
     plan.tables.retain(|planned| planned.source != table);
-    fs::write(&file, serde_json::to_string(&plan).unwrap()).unwrap();
+    fs::write(&file, serde_json::to_string(&plan).expect("JSON")).expect("writable");
     file
 }
 
@@ -203,7 +204,8 @@ async fn refused_as_newer(rig: &Rig, later: &str, what: &str, back: &str) {
         assert!(refused.hint().contains("upgrade the server"), "{}", refused.hint());
     }
     let known = "SELECT count(*) FROM switchback.control WHERE phase = 'following'";
-    assert_eq!(target.query_one(known, &[]).await.unwrap().get::<_, i64>(0), 1);
+    let known: i64 = target.query_one(known, &[]).await.expect("a count").get(0);
+    assert_eq!(known, 1);
     assert!(is_open(rig));
     target.batch_execute(back).await.expect("as before");
 }

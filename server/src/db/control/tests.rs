@@ -12,7 +12,7 @@ async fn a_control_database_of_a_later_version_is_left_alone() {
     let before = std::fs::read(&file).unwrap();
     let error = ControlStore::open(directory.path()).await.unwrap_err();
     assert_eq!(error.reason(), Reason::StateUnusable);
-    let known = migrations().iter().count();
+    let known = schema::migrations().iter().count();
     assert_eq!(
         error.message(),
         format!(

@@ -118,7 +118,7 @@ impl Found {
     pub fn select(&self, schema: &str) -> String {
         let table = format!("{}.{}", quote(schema), quote(&self.table.name));
         let text = |column: &&str| format!("CAST({} AS text)", self.column("t", column));
-        let version: Vec<String> = self.tool.version.iter().map(|column| text(&column)).collect();
+        let version: Vec<String> = self.tool.version.iter().map(text).collect();
         let version = version.join(" || '.' || ");
         let order: Vec<String> =
             self.tool.order.iter().map(|column| self.column("t", column)).collect();
