@@ -13,7 +13,7 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages that people read and write as JSON: plans and reports.
-const JSON: [&str; 43] = [
+const JSON: [&str; 42] = [
     "Plan",
     "TablePlan",
     "ColumnPlan",
@@ -56,11 +56,10 @@ const JSON: [&str; 43] = [
     "RestoreRequest",
     "VerifyBackupRequest",
     "EngineStatus",
-    "SchemaVersion",
 ];
 
 /// Enum fields of those messages, and the module that writes them as a word.
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 13] = [
     ("Finding.severity", "severity"),
     ("Finding.choices", "dispositions"),
     ("Choice.disposition", "disposition"),
@@ -74,7 +73,6 @@ const WORDS: [(&str, &str); 14] = [
     ("MigrateRequest.cutover", "cutover_mode"),
     ("ValidateRequest.level", "validate_level"),
     ("EngineStatus.state", "engine_state"),
-    ("SchemaVersion.engine", "engine"),
 ];
 
 /// Optional fields that JSON leaves out where they are not set: their absence says something.

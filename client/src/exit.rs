@@ -57,6 +57,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("TARGET_FULL", Exit::Failed),
     ("TARGET_FAILED", Exit::Failed),
     ("PLAN_BLOCKED", Exit::Precondition),
+    ("SCHEMA_VERSION_MISMATCH", Exit::Precondition),
     ("VALUE_REFUSED", Exit::Precondition),
     ("TOO_MANY_REJECTS", Exit::Precondition),
     ("CUTOVER_FAILED", Exit::Precondition),

@@ -10,5 +10,7 @@ CREATE TABLE _switchback (
     -- Rises with each batch that is carried over: an older copy of the file has a lower one.
     beat INTEGER NOT NULL,
     -- BLAKE3 over the schema, ours included, as it was when ours was last changed.
-    schema_hash TEXT NOT NULL
+    schema_hash TEXT NOT NULL,
+    -- Version of what Switchback has put into the file.
+    format INTEGER NOT NULL
 );

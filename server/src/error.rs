@@ -117,6 +117,8 @@ reasons! {
     TargetFailed = "TARGET_FAILED", Internal;
     /// The plan has blockers.
     PlanBlocked = "PLAN_BLOCKED", Precondition;
+    /// The engines have different schema versions of the application.
+    SchemaVersionMismatch = "SCHEMA_VERSION_MISMATCH", Precondition;
     /// A value does not fit its column's type, and no choice was made for that.
     ValueRefused = "VALUE_REFUSED", Precondition;
     /// More rows were rejected than allowed.
@@ -178,6 +180,42 @@ reasons! {
     /// A defect in Switchback.
     Internal = "INTERNAL", Internal;
 }
+
+/// Something of Switchback's own that a later version has written, which this one must not touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Newer {
+    /// What it is: "the control database".
+    pub(crate) what: &'static str,
+    /// Its version.
+    pub(crate) found: i64,
+    /// The newest version that this server knows.
+    pub(crate) known: i64,
+}
+
+impl Newer {
+    /// The error where `found` is newer than what is `known`.
+    pub(crate) fn check(self) -> Result<(), Self> {
+        if self.found > self.known { Err(self) } else { Ok(()) }
+    }
+
+    /// What callers are told, for this reason.
+    pub(crate) fn into_error(self, reason: Reason) -> Error {
+        Error::new(reason, self.to_string())
+            .hint("upgrade the server to the version that wrote it; nothing was changed")
+    }
+}
+
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, found, known } = self;
+        write!(
+            f,
+            "{what} was written by a newer Switchback (version {found}, this server knows {known})"
+        )
+    }
+}
+
+impl StdError for Newer {}
 
 impl Error {
     /// An error with its reason and a message for a person: lower case, no full stop, no values

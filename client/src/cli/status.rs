@@ -1,6 +1,6 @@
 //! `status`: the active engine, the phase and both engines' state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use switchback_client::{
@@ -20,6 +20,9 @@ use super::{
     },
 };
 
+/// The tool of a number that SQLite keeps itself.
+const USER_VERSION: &str = "user_version";
+
 /// The JSON object; its shape is part of the interface.
 #[derive(Serialize)]
 struct Status<'a> {
@@ -33,6 +36,12 @@ struct Status<'a> {
     operation_id: &'a str,
     engines: PerEngine<EngineView<'a>>,
     schema_versions: PerEngine<BTreeMap<&'a str, &'a str>>,
+    /// Of the tools that record each version.
+    #[serde(skip_serializing_if = "PerEngine::is_empty")]
+    schema_version_counts: PerEngine<BTreeMap<&'a str, u64>>,
+    /// Tools of which the engines have other versions.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    schema_versions_differ: BTreeSet<&'a str>,
     #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
     findings: &'a [Finding],
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -49,6 +58,12 @@ struct PerEngine<T> {
     postgres: T,
 }
 
+impl<V> PerEngine<BTreeMap<&str, V>> {
+    fn is_empty(&self) -> bool {
+        self.sqlite.is_empty() && self.postgres.is_empty()
+    }
+}
+
 #[derive(Serialize)]
 struct EngineView<'a> {
     state: String,
@@ -58,14 +73,17 @@ struct EngineView<'a> {
 
 impl<'a> Status<'a> {
     fn of(database: &'a Database) -> Self {
-        let versions = |engine: Engine| {
-            database
-                .schema_versions
-                .iter()
-                .filter(|version| version.engine() == engine)
-                .map(|version| (version.tool.as_str(), version.version.as_str()))
-                .collect()
+        let of = |engine: Engine| {
+            database.schema_versions.iter().filter(move |version| version.engine() == engine)
         };
+        let versions = |engine| {
+            of(engine).map(|version| (version.tool.as_str(), version.version.as_str())).collect()
+        };
+        let counts = |engine| {
+            let counted = of(engine).filter(|version| version.tool != USER_VERSION);
+            counted.map(|version| (version.tool.as_str(), version.count)).collect()
+        };
+        let differing = database.schema_versions.iter().filter(|version| version.differs);
         Self {
             database: &database.name,
             active_engine: word_of::<Engine>(database.active_engine),
@@ -83,6 +101,11 @@ impl<'a> Status<'a> {
                 sqlite: versions(Engine::Sqlite),
                 postgres: versions(Engine::Postgres),
             },
+            schema_version_counts: PerEngine {
+                sqlite: counts(Engine::Sqlite),
+                postgres: counts(Engine::Postgres),
+            },
+            schema_versions_differ: differing.map(|version| version.tool.as_str()).collect(),
             findings: &database.findings,
             coordinator: &database.coordinator,
             validated_at: time(database.validated_at.as_ref()),
@@ -137,16 +160,32 @@ impl<'a> Status<'a> {
         }
         grid.row(["sqlite", &self.engines.sqlite.text()]);
         grid.row(["postgres", &self.engines.postgres.text()]);
-        for (engine, versions) in
-            [("sqlite", &self.schema_versions.sqlite), ("postgres", &self.schema_versions.postgres)]
-        {
+        let (versions, counts) = (&self.schema_versions, &self.schema_version_counts);
+        for (engine, versions, counts) in [
+            ("sqlite", &versions.sqlite, &counts.sqlite),
+            ("postgres", &versions.postgres, &counts.postgres),
+        ] {
             for (tool, version) in versions {
-                grid.row([format!("{engine} {tool}"), (*version).to_owned()]);
+                let text = self.version_text(tool, version, counts.get(tool).copied());
+                grid.row([format!("{engine} {tool}"), text]);
             }
         }
         let mut text = grid.to_string();
         if !self.findings.is_empty() {
             text = format!("{text}\n{}", findings_text(self.findings));
+        }
+        text
+    }
+
+    /// `shop.0003_price (18 versions), differs`
+    fn version_text(&self, tool: &str, newest: &str, versions: Option<u64>) -> String {
+        let mut text = match versions {
+            None => newest.to_owned(),
+            Some(0) => "none".to_owned(),
+            Some(number) => format!("{newest} ({})", counted(number, "version")),
+        };
+        if self.schema_versions_differ.contains(tool) {
+            text.push_str(", differs");
         }
         text
     }
@@ -215,116 +254,4 @@ async fn watch(
 }
 
 #[cfg(test)]
-mod tests {
-    use prost_types::Timestamp;
-    use serde_json::json;
-    use switchback_client::v1::{SchemaVersion, Severity};
-
-    use super::*;
-
-    fn database() -> Database {
-        Database {
-            name: "shop".to_owned(),
-            active_engine: Engine::Sqlite.into(),
-            epoch: 1,
-            phase: Phase::Following.into(),
-            lag_changes: 3,
-            lag_ms: 40,
-            rollback: RollbackState::None.into(),
-            operation_id: "op".to_owned(),
-            sqlite: Some(EngineStatus {
-                state: EngineState::Up.into(),
-                version: "3.51.3".to_owned(),
-                ..Default::default()
-            }),
-            postgres: Some(EngineStatus {
-                state: EngineState::Down.into(),
-                message: "refused".to_owned(),
-                ..Default::default()
-            }),
-            schema_versions: vec![SchemaVersion {
-                engine: Engine::Sqlite.into(),
-                tool: "user_version".to_owned(),
-                version: "7".to_owned(),
-            }],
-            findings: Vec::new(),
-            coordinator: String::new(),
-            validated_at: None,
-            backed_up_at: None,
-        }
-    }
-
-    #[test]
-    fn the_json_object_has_the_documented_shape() {
-        assert_eq!(
-            serde_json::to_value(Status::of(&database())).unwrap(),
-            json!({
-                "database": "shop",
-                "active_engine": "sqlite",
-                "epoch": 1,
-                "phase": "following",
-                "lag_changes": 3,
-                "lag_ms": 40,
-                "rollback": "none",
-                "operation_id": "op",
-                "engines": {
-                    "sqlite": {"state": "up", "message": "", "version": "3.51.3"},
-                    "postgres": {"state": "down", "message": "refused", "version": ""},
-                },
-                "schema_versions": {"sqlite": {"user_version": "7"}, "postgres": {}},
-            })
-        );
-    }
-
-    #[test]
-    fn findings_and_coordinator_are_told_where_there_are_any() {
-        let finding = Finding {
-            code: "schema_drift".to_owned(),
-            severity: Severity::Blocker.into(),
-            table: "users".to_owned(),
-            message: "column mail is new".to_owned(),
-            hint: "abort".to_owned(),
-            ..Default::default()
-        };
-        let database =
-            Database { findings: vec![finding], coordinator: "host-1".to_owned(), ..database() };
-        let status = Status::of(&database);
-        let json = serde_json::to_value(&status).unwrap();
-        assert_eq!(json["coordinator"], "host-1");
-        assert_eq!(json["findings"][0]["code"], "schema_drift");
-        assert_eq!(json["findings"][0]["severity"], "blocker");
-        let text = status.text();
-        assert!(text.contains("coordinator          host-1"), "{text}");
-        let told = "\n\nblocker schema_drift\n  users: column mail is new\n  hint: abort\n";
-        assert!(text.ends_with(told), "{text}");
-        assert!(status.line().ends_with("; 1 blocker; coordinator host-1"), "{}", status.line());
-    }
-
-    #[test]
-    fn the_last_backup_is_told_where_there_is_one() {
-        let at = Timestamp { seconds: 1_769_851_800, nanos: 0 };
-        let database = Database { backed_up_at: Some(at), ..database() };
-        let status = Status::of(&database);
-        let text = status.text();
-        assert!(text.contains("\nlast backup          2026-01-31T09:30:00Z\n"), "{text}");
-        let json = serde_json::to_value(&status).unwrap();
-        assert_eq!(json["backed_up_at"], "2026-01-31T09:30:00Z");
-    }
-
-    #[test]
-    fn an_engine_that_was_not_reported_is_down() {
-        let database = Database { postgres: None, ..database() };
-        assert_eq!(Status::of(&database).engines.postgres.state, "down");
-    }
-
-    #[test]
-    fn the_text_names_both_engines() {
-        let database = database();
-        let status = Status::of(&database);
-        assert!(status.text().contains("postgres             down, refused"), "{}", status.text());
-        assert_eq!(
-            status.line(),
-            "shop: sqlite, epoch 1, following; sqlite up, postgres down; lag 3 changes (0.04 s)"
-        );
-    }
-}
+mod tests;

@@ -126,7 +126,9 @@ impl Backups {
         };
         let content = read(creation, writer, &told).await?;
         let state = self.set.state(name).await?;
-        let versions = state.schema_versions.iter().map(|version| Version {
+        let of_engine =
+            state.schema_versions.iter().filter(|version| version.engine() == creation.engine);
+        let versions = of_engine.map(|version| Version {
             engine: version.engine().word(),
             tool: version.tool.clone(),
             version: version.version.clone(),

@@ -281,6 +281,7 @@ fn version_of(version: &Version) -> SchemaVersion {
         engine: Engine::from_word(&version.engine).unwrap_or_default().into(),
         tool: version.tool.clone(),
         version: version.version.clone(),
+        ..SchemaVersion::default()
     }
 }
 

@@ -1,16 +1,19 @@
 //! The mark: what a SQLite file says about the migration that it is part of.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, types::Type};
 
 use super::guard;
 use crate::{
     db::source::SourceFile,
     dialect::capture::{PREFIX, is_ours},
-    error::{Error, Reason, Result},
+    error::{Error, Newer, Reason, Result},
 };
 
 /// The table that holds it.
 const CREATE: &str = include_str!("../../../migrations/source/0001_mark.sql");
+
+/// Version of the mark and of what goes with it in the file.
+const FORMAT: i64 = 1;
 
 /// What the file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +26,10 @@ pub struct Mark {
     pub beat: i64,
 }
 
-/// Reads the mark; `None` where Switchback has left nothing in the file.
+/// Reads the mark; `None` where Switchback has left nothing in the file. One that a later version
+/// has written is an error, which [`SourceFile::explain`] tells.
 pub fn read(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
+    refuse_newer(connection)?;
     // An application's table of that name is not a mark.
     let sql = "SELECT count(*) FROM pragma_table_info(?, 'main') \
                WHERE name IN ('id', 'migration', 'fenced', 'attempt', 'beat', 'schema_hash')";
@@ -41,14 +46,29 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
         .optional()
 }
 
+/// A mark without a version is one of the first.
+fn refuse_newer(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT count(*) FROM pragma_table_info(?, 'main') \
+               WHERE name IN ('id', 'migration', 'format')";
+    if connection.query_row(sql, [PREFIX], |row| row.get::<_, i64>(0))? < 3 {
+        return Ok(());
+    }
+    let sql = format!("SELECT format FROM main.{PREFIX} WHERE id = 1");
+    let found = connection.query_row(&sql, [], |row| row.get(0)).optional()?.unwrap_or_default();
+    let newer = Newer { what: "Switchback's mark in the SQLite file", found, known: FORMAT };
+    newer.check().map_err(|newer| {
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(newer))
+    })
+}
+
 /// Makes the mark of a migration. The caller holds the write lock, ends with [`seal`] and commits.
 pub(super) fn create(connection: &Connection, migration: &str) -> rusqlite::Result<()> {
     connection.execute_batch(CREATE)?;
     let sql = format!(
-        "INSERT INTO main.{PREFIX} (id, migration, fenced, attempt, beat, schema_hash) \
-         VALUES (1, ?, 0, 0, 0, '')"
+        "INSERT INTO main.{PREFIX} (id, migration, fenced, attempt, beat, schema_hash, format) \
+         VALUES (1, ?, 0, 0, 0, '', ?)"
     );
-    connection.execute(&sql, [migration]).map(drop)
+    connection.execute(&sql, (migration, FORMAT)).map(drop)
 }
 
 /// Records whether the file is fenced.
@@ -106,4 +126,43 @@ pub fn foreign(file: &SourceFile, mark: &Mark) -> Error {
          database that it goes to"
     };
     Error::new(Reason::SourceFenced, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked() -> (tempfile::TempDir, SourceFile, Connection) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SourceFile::new(directory.path().join("a.db"));
+        let connection = Connection::open(file.path()).unwrap();
+        create(&connection, "m").unwrap();
+        (directory, file, connection)
+    }
+
+    #[test]
+    fn a_mark_of_a_later_version_is_refused() {
+        let (_directory, file, connection) = marked();
+        assert_eq!(read(&connection).unwrap().unwrap().migration, "m");
+        // It has what is not known here, and lacks what is.
+        let later = "UPDATE _switchback SET format = 2; ALTER TABLE _switchback DROP COLUMN beat";
+        connection.execute_batch(later).unwrap();
+        for refused in [read(&connection).map(drop), beat(&connection, "m").map(drop)] {
+            let error = file.explain(refused.unwrap_err());
+            assert_eq!(error.reason(), Reason::SourceFenced);
+            assert_eq!(
+                error.message(),
+                "Switchback's mark in the SQLite file was written by a newer Switchback (version 2, \
+                 this server knows 1)"
+            );
+        }
+        assert!(refuse_namesakes(&connection, &file).is_err());
+    }
+
+    #[test]
+    fn a_mark_without_a_version_is_one_of_the_first() {
+        let (_directory, _file, connection) = marked();
+        connection.execute_batch("ALTER TABLE _switchback DROP COLUMN format").unwrap();
+        assert_eq!(read(&connection).unwrap().unwrap().migration, "m");
+    }
 }

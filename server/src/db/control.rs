@@ -2,6 +2,7 @@
 
 mod events;
 mod moments;
+mod schema;
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +12,7 @@ use std::{
 };
 
 use sqlx::{
-    Row, SqlSafeStr, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
+    Row, SqlitePool,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -106,22 +106,6 @@ fn failed(error: sqlx::Error) -> Error {
     Error::new(reason, format!("the control database failed: {error}")).hint(hint).caused_by(error)
 }
 
-fn migrations() -> Migrator {
-    let versions = [
-        ("operations", include_str!("../../../migrations/control/0001_operations.sql")),
-        ("cancel", include_str!("../../../migrations/control/0002_cancel.sql")),
-        ("server", include_str!("../../../migrations/control/0003_server.sql")),
-        ("halted", include_str!("../../../migrations/control/0004_halted.sql")),
-        ("validated", include_str!("../../../migrations/control/0005_validated.sql")),
-        ("carried", include_str!("../../../migrations/control/0006_carried.sql")),
-        ("backed_up", include_str!("../../../migrations/control/0007_backed_up.sql")),
-    ];
-    let migrations = (1..).zip(versions).map(|(version, (name, sql))| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    Migrator::with_migrations(migrations.collect())
-}
-
 fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -202,10 +186,7 @@ impl ControlStore {
             .connect_with(options)
             .await
             .map_err(failed)?;
-        migrations().run(&pool).await.map_err(|error| {
-            Error::new(Reason::StateUnusable, format!("the control database is unfit: {error}"))
-                .hint("it was written by a newer server, or is damaged: use that version, or another SWITCHBACK_STATE_DIR")
-        })?;
+        schema::bring_up(&pool).await?;
         Ok(Self { pool, known: Arc::default() })
     }
 

@@ -12,6 +12,7 @@ mod sqlstate;
 pub mod standing;
 pub mod target;
 mod tls;
+pub(crate) mod versions;
 mod way_back;
 
 pub use set::{Database, DatabaseSet, Known};

@@ -26,6 +26,7 @@ use super::{
     sqlite::SqlitePoolOfSource,
     standing::Standing,
     target::{Holder, Target},
+    versions::Cached,
     way_back::{is_way_back_healthy, rollback},
 };
 use crate::{
@@ -60,7 +61,8 @@ pub struct Database {
     pub lag: Lag,
     /// What its coordinator tells of it.
     pub standing: Standing,
-    sqlite: SqlitePoolOfSource,
+    pub(super) sqlite: SqlitePoolOfSource,
+    pub(super) versions: Cached,
 }
 
 /// What is known of a database without asking anybody.
@@ -101,6 +103,7 @@ impl DatabaseSet {
                 lag: Lag::default(),
                 standing: Standing::default(),
                 sqlite: SqlitePoolOfSource::new(&config.sqlite),
+                versions: Cached::default(),
                 config: config.clone(),
                 scratch: scratch.clone(),
                 gate: Arc::default(),
@@ -251,12 +254,12 @@ impl DatabaseSet {
         let halted_by = self.store.halted_by(name).await?;
         let validated_at = self.store.validated_at(name).await?.map(clock::from_millis);
         let backed_up_at = self.store.backed_up_at(name).await?.map(clock::from_millis);
-        let (sqlite, postgres, user_version) = tokio::join!(
+        let (sqlite, postgres, versions) = tokio::join!(
             database.sqlite.status(),
             database.postgres_status(),
-            database.sqlite.user_version()
+            database.shown_versions()
         );
-        let engines = Engines { sqlite, postgres, user_version };
+        let engines = Engines { sqlite, postgres, versions };
         let findings: Vec<Finding> =
             halted_by.into_iter().chain(database.standing.findings()).collect();
         let rollback = rollback(&record, &findings).into();
@@ -296,6 +299,7 @@ impl Database {
             lag: Lag::default(),
             standing: Standing::default(),
             sqlite: SqlitePoolOfSource::new(sqlite),
+            versions: Cached::default(),
         }
     }
 

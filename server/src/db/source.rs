@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, types::ValueR
 
 use crate::{
     dialect::value::Value,
-    error::{Error, Reason, Result},
+    error::{Error, Newer, Reason, Result},
 };
 
 /// How long a reader waits for a writer's lock.
@@ -86,6 +86,9 @@ pub(crate) fn missing(path: &Path, error: &std::io::Error) -> Error {
 
 /// Turns what SQLite said into an error that names the file and says what to do.
 pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
+    if let Some(newer) = newer(&error) {
+        return newer.into_error(Reason::SourceFenced);
+    }
     let path = path.display();
     let code = error.sqlite_error_code();
     let (reason, message, hint) = match code {
@@ -123,6 +126,12 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
     };
     let wrapped = Error::new(reason, message).caused_by(error);
     if hint.is_empty() { wrapped } else { wrapped.hint(hint) }
+}
+
+/// What of ours in the file a later version has written.
+fn newer(error: &rusqlite::Error) -> Option<Newer> {
+    let rusqlite::Error::FromSqlConversionFailure(_, _, why) = error else { return None };
+    why.downcast_ref::<Newer>().copied()
 }
 
 /// Where the source file is; errors of rusqlite become the service's own through it.

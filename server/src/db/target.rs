@@ -18,9 +18,10 @@ use std::time::SystemTime;
 use tokio_postgres::{GenericClient, Row, types::ToSql};
 
 use super::postgres::{Postgres, failed};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Newer, Reason, Result};
 
 pub use facts::TargetFacts;
+pub(crate) use facts::default_schema;
 pub(crate) use follow::{FollowPosition, SwitchRecord, advance, position_in};
 pub(crate) use kept::{
     KeptKey, KeptRows, kept_count, kept_keys, kept_rows, leave_all_behind, left_rows,
@@ -45,6 +46,9 @@ const VERSIONS: &[&str] = &[
     include_str!("../../../migrations/target/0005_kept_aside.sql"),
     include_str!("../../../migrations/target/0006_set_aside.sql"),
 ];
+
+/// Version of what is recorded about a database.
+pub(crate) const FORMAT: i32 = 1;
 
 /// Key of the advisory lock under which the control schema is installed and removed: "switchbk"
 /// in ASCII, which nobody else will have chosen.
@@ -92,6 +96,14 @@ pub struct Control {
     pub created_at: SystemTime,
 }
 
+impl Control {
+    fn refuse_newer(&self) -> Result<()> {
+        let (found, known) = (self.format.into(), FORMAT.into());
+        let newer = Newer { what: "the migration recorded in PostgreSQL", found, known };
+        newer.check().map_err(|newer| newer.into_error(Reason::TargetInUse))
+    }
+}
+
 impl Target {
     /// The target behind a pool, and who this server is.
     pub fn new(postgres: Postgres, holder: Holder) -> Self {
@@ -124,13 +136,6 @@ impl Target {
             version = Some(0);
         }
         let applied = version.and_then(|version| usize::try_from(version).ok()).unwrap_or(0);
-        if applied > VERSIONS.len() {
-            return Err(Error::new(
-                Reason::TargetInUse,
-                format!("the schema switchback in PostgreSQL has version {applied}"),
-            )
-            .hint("a newer switchbackd made it: run that version"));
-        }
         for (index, sql) in VERSIONS.iter().enumerate().skip(applied) {
             transaction.batch_execute(sql).await.map_err(failed)?;
             let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
@@ -160,7 +165,11 @@ impl Target {
         }
         let client = self.postgres.get().await?;
         let rows = controls(&*client).await?;
-        Ok(rows.into_iter().find(|control| control.database == database))
+        let found = rows.into_iter().find(|control| control.database == database);
+        if let Some(control) = &found {
+            control.refuse_newer()?;
+        }
+        Ok(found)
     }
 
     /// Records the state of a database, with this server as its coordinator; `created_at` is set
@@ -204,8 +213,19 @@ async fn lock(client: &impl GenericClient) -> Result<()> {
     Ok(())
 }
 
-/// Version of the control schema; `None` where there is none.
+/// Version of the control schema; `None` where there is none. One of a later version is an error:
+/// nothing is read or changed in it.
 async fn installed_version(client: &impl GenericClient) -> Result<Option<i32>> {
+    let version = found_version(client).await?;
+    let found = version.unwrap_or_default().into();
+    let known = i64::try_from(VERSIONS.len()).unwrap_or(i64::MAX);
+    let newer = Newer { what: "the schema switchback in PostgreSQL", found, known };
+    newer.check().map_err(|newer| newer.into_error(Reason::TargetInUse))?;
+    Ok(version)
+}
+
+/// Version of the control schema, whatever it is; `None` where there is none.
+async fn found_version(client: &impl GenericClient) -> Result<Option<i32>> {
     // Not to_regclass, which needs a right on the schema.
     let exists = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                     WHERE n.nspname = 'switchback' AND c.relname = 'schema_migrations')";

@@ -171,6 +171,8 @@ codes! {
         "Into an existing schema: triggers of the target are off until the switch. Copied rows do not fire them.";
     CHECKED_LATER = "checked_later", "note",
         "Into an existing schema: CHECKs of the target are made again when the rows are there. A row that breaks one stops the migration.";
+    SCHEMA_VERSION_MISMATCH = "schema_version_mismatch", "blocker or warning",
+        "Schema migration tools have recorded other versions in one engine than in the other: the message lists which are missing where. A warning says that an engine has no table of a tool that the other one has. Run the application's own migrations there.";
     NOT_CANONICAL = "not_canonical", "blocker",
         "Values do not go through the codec that a changed plan gives their column. Change the plan, or choose `reject`.";
     INDEX_REFUSED = "index_refused", "warning",

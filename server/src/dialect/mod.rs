@@ -18,5 +18,6 @@ pub mod sqlite;
 pub(crate) mod sqlite_ddl;
 pub mod typemap;
 pub mod value;
+pub mod versions;
 mod view;
 pub mod wire;

@@ -9,15 +9,12 @@ use crate::{
     db::{
         Database,
         postgres::failed,
-        target::{Control, Made, Step, Target, fence, held},
+        target::{Control, FORMAT, Made, Step, Target, fence, held},
     },
     dialect::ddl::{self, Statement, StepKind},
     error::{Error, Reason, Result},
     operations::EventLog,
 };
-
-/// Version of what is recorded in `switchback.control`.
-const FORMAT: i32 = 1;
 
 /// Tables made in one transaction: few commits, and far fewer locks than PostgreSQL has room for.
 const TABLES_A_TRANSACTION: usize = 50;

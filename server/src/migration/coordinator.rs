@@ -337,7 +337,7 @@ impl<'a> Coordinator<'a> {
                 tracing::warn!(%error, "the switch was given up; SQLite goes on");
                 // An engine that is away comes back; what holds a lock has to be ended.
                 if !error.is_retryable() || self.is_cutover() {
-                    journal.failure = Some(described(&error));
+                    journal.failure = Some(described(&self.in_time(error).await));
                 }
                 Ok(Event::Retreated)
             }

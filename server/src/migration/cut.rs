@@ -12,6 +12,7 @@ use super::{
     cutover::DEADLINE,
     following::Follower,
     recorded::{self, Recorded},
+    versions::{self, Towards},
 };
 use crate::{
     apply::Extent,
@@ -102,6 +103,10 @@ async fn forecast(database: &Database, recorded: &Recorded) -> Result<Outcome> {
     match drained(&follower).await {
         Ok((took, behind)) => (expected, lag) = (took, behind),
         Err(error) => reasons.push(reason(&error)),
+    }
+    let planned = (recorded.plan(), recorded.schema());
+    if let Err(error) = versions::require_equal(database, planned, Towards::Postgres).await {
+        reasons.push(reason(&error));
     }
     if let Err(error) = refuse_more_rejects(&follower, recorded.request.allow_rejects).await {
         reasons.push(reason(&error));

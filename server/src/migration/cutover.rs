@@ -17,6 +17,7 @@ use super::{
     journal::Journal,
     marked::{fenced, lower},
     resume::{Decision, Records, Step, next_step},
+    versions::{self, Towards},
 };
 use crate::{
     db::control::{ControlStore, DatabaseRecord},
@@ -60,6 +61,10 @@ pub(super) async fn switch(
                 return Ok(Switched::Retreated(error));
             }
             (Step::Attempt, None) => {
+                // Before anything is fenced. An engine that is away is met again.
+                if let Err(error) = versions_are_equal(context, journal).await {
+                    return Ok(Switched::Retreated(error));
+                }
                 // An earlier version has migrated without it.
                 capture::capture(context, journal.plan()?, journal).await?;
                 failpoint::hit("attempt.before");
@@ -91,6 +96,11 @@ pub(super) async fn switch(
             (Step::Halt, _) => return Err(halted(records)),
         }
     }
+}
+
+async fn versions_are_equal(context: &Context<'_>, journal: &Journal) -> Result<()> {
+    let planned = (journal.plan()?, journal.schema()?);
+    versions::require_equal(context.database, planned, Towards::Postgres).await
 }
 
 /// Gives an attempt up; where it has been decided meanwhile, that stays.

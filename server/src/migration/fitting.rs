@@ -13,7 +13,8 @@ use crate::{
     dialect::{
         existing::{self, Draft, DraftTable, Found, facts::TableFit, target::TargetSchema},
         plan::PlanInputs,
-        schema::SourceSchema,
+        schema::{SourceSchema, Table},
+        versions::is_bookkeeping,
     },
     error::Result,
     task::{blocking, cancelled},
@@ -26,8 +27,14 @@ pub(super) async fn plan(
     target_schema: &str,
 ) -> Result<Plan> {
     let tables = inputs.database.target().read_tables(target_schema).await?;
-    let draft = existing::draft(schema, &tables, inputs.options, &|_| None);
+    let draft = existing::draft(schema, &tables, inputs.options, &keeper);
     fill(inputs, schema, (tables, draft), inputs.options).await
+}
+
+/// Whose table of schema versions it is.
+fn keeper(table: &Table) -> Option<&'static str> {
+    let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    is_bookkeeping(&table.name, &columns).map(|tool| tool.name)
 }
 
 /// What is to be said of a plan that was made before, as both databases are now.

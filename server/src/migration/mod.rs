@@ -32,6 +32,7 @@ mod rollback;
 mod schedule;
 mod steady;
 mod validation;
+mod versions;
 mod watching;
 
 use std::{future::Future, pin::Pin, sync::Arc};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent, SchemaMode, Severity};
 use tokio_util::sync::CancellationToken;
 
-use super::{fitting, rehearsal};
+use super::{fitting, recorded::refuse_newer, rehearsal, versions};
 use crate::{
     capture::mark,
     census,
@@ -65,6 +65,7 @@ pub(super) async fn make(inputs: Inputs<'_>) -> Result<Planned> {
     // The tables of an existing schema are there, and what they have was made by the application.
     let existing = plan.existing.is_some();
     plan.findings.extend(in_the_way(&facts).filter(|_| !existing));
+    plan.findings.extend(versions::findings(inputs.database, &plan).await?);
     // Where a migration of this database is there already, its tables would be in the way.
     let migrated = facts.controls.iter().any(|control| control.database == *name);
     if blockers(&plan).next().is_none() && !migrated && !existing {
@@ -176,6 +177,7 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
         return Err(Error::new(Reason::InvalidPlan, message)
             .hint("name that database, or make a plan for this one with `switchback plan`"));
     }
+    refuse_newer(given, Reason::InvalidPlan)?;
     plan::check_plan(given, schema).map_err(|problems| unfit(&problems))?;
     let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
     let mut plan = given.clone();
@@ -196,10 +198,13 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
     .await
 }
 
+/// Codes of what is looked at anew for every plan.
+const AGAIN: [&str; 2] = [finding::TARGET_NOT_EMPTY, finding::SCHEMA_VERSION_MISMATCH];
+
 /// What was found about the target and about single values is found again: the plan may have been
 /// changed because of it. What was found about a table goes with the table.
 fn still_holds(found: &Finding, plan: &Plan) -> bool {
-    let found_again = found.code == finding::TARGET_NOT_EMPTY
+    let found_again = AGAIN.contains(&found.code.as_str())
         || typemap::CHOICES.contains(&found.code.as_str()) && found.severity() > Severity::Note;
     let planned = |name: &str| plan.tables.iter().any(|table| table.source == name);
     let moot =
@@ -259,8 +264,11 @@ pub(super) fn refuse_blockers(plan: &Plan) -> Result<()> {
         (table, "") => format!(" (table {table})"),
         (table, column) => format!(" (table {table}, column {column})"),
     };
-    let reason = if blockers(plan).all(|found| found.code == finding::TARGET_NOT_EMPTY) {
+    let all = |code: &str| blockers(plan).all(|found| found.code == code);
+    let reason = if all(finding::TARGET_NOT_EMPTY) {
         Reason::TargetNotEmpty
+    } else if all(finding::SCHEMA_VERSION_MISMATCH) {
+        Reason::SchemaVersionMismatch
     } else {
         Reason::PlanBlocked
     };

@@ -11,8 +11,8 @@ use crate::{
         Database,
         target::{Control, held},
     },
-    dialect::schema::SourceSchema,
-    error::{Error, Reason, Result},
+    dialect::{plan::VERSION, schema::SourceSchema},
+    error::{Error, Newer, Reason, Result},
     operations::EventLog,
 };
 
@@ -28,10 +28,12 @@ pub(super) struct Recorded {
 impl Recorded {
     /// Reads the record.
     pub(super) fn parse(control: &Control) -> Result<Self> {
+        let plan: Plan = parse(&control.plan)?;
+        refuse_newer(&plan, Reason::TargetInUse)?;
         Ok(Self {
             migration: control.migration.clone(),
             request: parse(&control.request)?,
-            plan: parse(&control.plan)?,
+            plan,
             schema: parse(&control.source_schema)?,
         })
     }
@@ -105,6 +107,13 @@ impl Recorded {
         };
         make(&context)
     }
+}
+
+/// Refuses a plan of a later version, whose fields may mean what is not known here.
+pub(super) fn refuse_newer(plan: &Plan, reason: Reason) -> Result<()> {
+    let (found, known) = (plan.version.into(), VERSION.into());
+    let newer = Newer { what: "the plan", found, known };
+    newer.check().map_err(|newer| newer.into_error(reason))
 }
 
 /// Reads what the target records as JSON.
@@ -187,4 +196,23 @@ async fn held_control(database: &Database) -> Result<Control> {
         return Err(held(&control));
     }
     Ok(control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_a_later_version_is_refused() {
+        let plan = |version| Plan { version, ..Plan::default() };
+        assert!(refuse_newer(&plan(VERSION), Reason::InvalidPlan).is_ok());
+        for reason in [Reason::InvalidPlan, Reason::TargetInUse] {
+            let refused = refuse_newer(&plan(VERSION + 1), reason).unwrap_err();
+            assert_eq!(refused.reason(), reason);
+            assert_eq!(
+                refused.message(),
+                "the plan was written by a newer Switchback (version 2, this server knows 1)"
+            );
+        }
+    }
 }

@@ -17,6 +17,7 @@ use super::{
     returning::{Gone, IN_SYNC, Return, late},
     reversing::Reverser,
     steady::{enter, until_done},
+    versions::{self, Towards},
 };
 use crate::{
     db::{
@@ -68,6 +69,7 @@ impl Rollback<'_> {
         let (mut findings, mut carried) = (Vec::new(), 0);
         // It may have been decided, and PostgreSQL may be away.
         if self.run.journal.is_empty() {
+            self.require_versions(&recorded).await?;
             let mut left = LeftBehind::default();
             let accepted = request.accept_unrepresentable;
             carried = self.settle_within(&reverser, accepted, &mut left).await?;
@@ -122,6 +124,11 @@ impl Rollback<'_> {
             left.check(accepted)?;
         }
         Ok(carried)
+    }
+
+    async fn require_versions(&self, recorded: &Recorded) -> Result<()> {
+        let planned = (recorded.plan(), recorded.schema());
+        versions::require_equal(self.database, planned, Towards::Sqlite).await
     }
 
     async fn find(&self) -> Result<Recorded> {
@@ -180,6 +187,7 @@ impl Rollback<'_> {
         let mut forecast = CutoverForecast::default();
         let mut left = LeftBehind::default();
         let tried = async {
+            self.require_versions(&recorded).await?;
             self.settle_within(&reverser, request.accept_unrepresentable, &mut left).await?;
             let began = Instant::now();
             let last = reverser.drain().await?;

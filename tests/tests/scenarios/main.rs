@@ -47,6 +47,7 @@ mod round;
 mod service;
 mod standstill;
 mod takeover;
+mod versions;
 mod way_back_health;
 mod workload;
 mod writing;

@@ -30,8 +30,23 @@ struct Record<'a> {
     bytes: Option<u64>,
     chunks: Option<u64>,
     encrypted: Option<bool>,
-    schema_versions: &'a [SchemaVersion],
+    schema_versions: Vec<VersionView<'a>>,
     findings: &'a [Finding],
+}
+
+/// What a manifest says of a version.
+#[derive(Serialize)]
+struct VersionView<'a> {
+    engine: String,
+    tool: &'a str,
+    version: &'a str,
+}
+
+impl<'a> VersionView<'a> {
+    fn of(version: &'a SchemaVersion) -> Self {
+        let engine = word_of::<Engine>(version.engine);
+        Self { engine, tool: &version.tool, version: &version.version }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -49,7 +64,7 @@ impl<'a> Record<'a> {
             chunks: readable.then_some(backup.chunks),
             // What is locked needs a key.
             encrypted: (readable || state == BackupState::Locked).then_some(backup.encrypted),
-            schema_versions: &backup.schema_versions,
+            schema_versions: backup.schema_versions.iter().map(VersionView::of).collect(),
             findings: &backup.findings,
         }
     }
@@ -155,6 +170,7 @@ mod tests {
                 engine: Engine::Postgres.into(),
                 tool: "user_version".to_owned(),
                 version: "7".to_owned(),
+                ..Default::default()
             }],
             chunks: 341,
             findings: vec![Finding { severity: Severity::Warning.into(), ..Default::default() }],

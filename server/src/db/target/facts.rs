@@ -121,19 +121,24 @@ impl Target {
     }
 }
 
+/// The first schema of the user's own `search_path` that exists; empty where none does. It is called
+/// in a transaction.
+pub(crate) async fn default_schema(client: &impl GenericClient) -> Result<String> {
+    let reset = "SET LOCAL search_path TO DEFAULT";
+    client.batch_execute(reset).await.map_err(failed)?;
+    // For a user named switchback, "$user" is Switchback's own schema.
+    let sql = "SELECT (SELECT s::text FROM unnest(current_schemas(false)) \
+                 WITH ORDINALITY AS path (s, o) WHERE s <> 'switchback' ORDER BY o LIMIT 1)";
+    let found: Option<String> = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
+    let back = "SET LOCAL search_path TO pg_catalog";
+    client.batch_execute(back).await.map_err(failed)?;
+    Ok(found.unwrap_or_default())
+}
+
 async fn server(client: &impl GenericClient, schema: &str) -> Result<TargetFacts> {
-    let schema = if schema.is_empty() {
-        let reset = "SET LOCAL search_path TO DEFAULT";
-        client.batch_execute(reset).await.map_err(failed)?;
-        // For a user named switchback, "$user" is Switchback's own schema.
-        let sql = "SELECT (SELECT s::text FROM unnest(current_schemas(false)) \
-                     WITH ORDINALITY AS path (s, o) WHERE s <> 'switchback' ORDER BY o LIMIT 1)";
-        let found: Option<String> = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
-        let back = "SET LOCAL search_path TO pg_catalog";
-        client.batch_execute(back).await.map_err(failed)?;
-        found.unwrap_or_default()
-    } else {
-        schema.to_owned()
+    let schema = match schema {
+        "" => default_schema(client).await?,
+        named => named.to_owned(),
     };
     // The transaction is read-only itself, so the setting is asked for, not its state.
     let sql = "SELECT current_setting('server_version'), \

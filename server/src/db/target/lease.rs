@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_postgres::{GenericClient, types::ToSql};
 
-use super::{Control, Target, controls, installed_version};
+use super::{Control, FORMAT, Target, controls, found_version, installed_version};
 use crate::{
     db::postgres::{explain, failed},
     error::{Error, Reason, Result},
@@ -73,7 +73,7 @@ impl Target {
     pub async fn tenure(&self, database: &str) -> Result<Tenure> {
         let client = self.postgres().get().await?;
         let newest = i32::try_from(super::VERSIONS.len()).ok();
-        if installed_version(&*client).await? != newest {
+        if found_version(&*client).await? != newest {
             return Ok(Tenure::Nobody);
         }
         let renew = "UPDATE switchback.control SET lease_until = now() + $3::text::interval \
@@ -106,9 +106,11 @@ impl Target {
                      AND source_schema <> ''";
         let values: [&(dyn ToSql + Sync); 4] =
             [&database, &self.holder.id, &self.holder.name, &self.holder.lease()];
+        // What a later version has begun is left to one.
         let silent = "SELECT holder FROM switchback.control \
-                      WHERE database = $1 AND holder <> $2 AND lease_until < now()";
-        let silent = client.query_opt(silent, &[&database, &self.holder.id]).await;
+                      WHERE database = $1 AND holder <> $2 AND lease_until < now() \
+                        AND format <= $3";
+        let silent = client.query_opt(silent, &[&database, &self.holder.id, &FORMAT]).await;
         let Some(silent) = silent.map_err(failed)? else { return Ok(None) };
         // It may hold the record's lock; and once more, as it may have connected again since.
         self.evict(&*client, silent.get(0)).await;
