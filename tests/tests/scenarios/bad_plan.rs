@@ -87,8 +87,6 @@ async fn plans_without_sense_are_refused() {
         let run = rig.cli(&["migrate", "--plan", &changed.display().to_string()]).await;
         assert_eq!((run.code, run.reason()), (2, "INVALID_PLAN"), "{what}: {}", run.stderr);
         assert!(!run.hint().is_empty(), "{what}: no hint");
-        let newer = run.message().contains("a newer Switchback (version 99, this server knows 1)");
-        assert_eq!(newer, what == "a version to come", "{what}: {}", run.message());
     }
     round::assert_left_alone(&rig, &before).await;
     rig.finish().await;
