@@ -1,6 +1,7 @@
 //! Switchback's own schema in PostgreSQL: what it knows about each database, and what it made.
 
 mod facts;
+mod finalize;
 mod follow;
 mod kept;
 mod lease;
