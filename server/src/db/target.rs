@@ -2,6 +2,7 @@
 
 mod existing;
 mod facts;
+mod finalize;
 mod follow;
 mod kept;
 mod lease;

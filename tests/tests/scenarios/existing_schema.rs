@@ -54,7 +54,7 @@ CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   CONSTRAINT in_region UNIQUE (region, number),
   CONSTRAINT one_of_each EXCLUDE USING btree (number WITH =, region WITH =));
 COMMENT ON CONSTRAINT owned ON orders IS 'who pays';
-CREATE TABLE lines (region text, number bigint, n bigint, what text, PRIMARY KEY (region, number, n),
+CREATE TABLE lines (region text NOT NULL, number bigint NOT NULL, n bigint NOT NULL, what text,
   CONSTRAINT of_order FOREIGN KEY (region, number) REFERENCES orders (region, number)
     ON UPDATE CASCADE);
 CREATE TABLE notes (at text, note text);
@@ -117,6 +117,13 @@ fn adapt(plan: &mut Plan) {
     twice.expect("a column").generated = "(total * 2)".into();
     let half = plan.tables[1].columns.iter_mut().find(|column| column.source == "half");
     half.expect("a column").generated.clear();
+    let own = IndexPlan {
+        target: "switchback_lines".into(),
+        unique: true,
+        ours: true,
+        terms: ["region", "number", "n"].map(|name| format!("\"{name}\"")).into(),
+        ..IndexPlan::default()
+    };
     plan.existing = Some(ExistingSchema::default());
     for table in &mut plan.tables {
         table.foreign_keys.clear();
@@ -128,6 +135,8 @@ fn adapt(plan: &mut Plan) {
             column.default.clear();
         }
     }
+    // PostgreSQL has nothing that names its rows.
+    plan.tables[2].indexes.push(own);
 }
 
 /// What the catalog says.
