@@ -244,6 +244,34 @@ fn documents() -> Vec<String> {
     quoted(&taken).into_iter().chain([deep]).collect()
 }
 
+/// Moments around those at which the clocks of some zones were changed, in UTC.
+pub(super) fn changes() -> Vec<String> {
+    let hours = [
+        // Europe/Berlin, back at 01:00 and forward at 01:00.
+        ("2024-10-26", 23),
+        ("2024-10-27", 0),
+        ("2024-10-27", 1),
+        ("2024-10-27", 2),
+        ("2024-03-31", 0),
+        ("2024-03-31", 1),
+        // America/New_York, back at 06:00.
+        ("2024-11-03", 4),
+        ("2024-11-03", 5),
+        ("2024-11-03", 6),
+        ("2024-11-03", 7),
+        // Australia/Lord_Howe, back by half an hour at 15:00.
+        ("2024-04-06", 14),
+        ("2024-04-06", 15),
+        // Europe/Berlin, from local mean time, by 6 minutes and 32 seconds.
+        ("1893-03-31", 23),
+    ];
+    let times = ["00:00", "00:00.000001", "06:28", "29:59.999", "30:00", "59:59.999999"];
+    let at = |(day, hour): (&str, u32)| {
+        times.map(|time| format!("'{day} {hour:02}:{time}+00'")).to_vec()
+    };
+    hours.into_iter().flat_map(at).collect()
+}
+
 /// Values of SQLite in the forms that the codecs know.
 pub(super) fn sources() -> Vec<OwnedValue> {
     let texts = [

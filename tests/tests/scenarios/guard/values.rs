@@ -491,7 +491,7 @@ pub(super) fn of(pg_type: &str) -> Vec<String> {
         "date" => quoted(DATES),
         "time" => quoted(TIMES),
         "timestamp" => moments(""),
-        "timestamptz" => moments("+00"),
+        "timestamptz" => [moments("+00"), super::existing::changes()].concat(),
         "uuid" => quoted(UUIDS),
         "json" => [quoted(DOCUMENTS), deep_documents()].concat(),
         other => super::existing::of(other),
