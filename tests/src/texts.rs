@@ -81,10 +81,11 @@ fn compare(table: &str, source: &[Row], target: &[Row]) -> Option<String> {
 }
 
 async fn tables(target: &Client) -> BTreeMap<String, Columns> {
+    // A table without a key carries the rowid until finalize.
     let sql = "SELECT c.relname, a.attname, format_type(a.atttypid, NULL) \
                FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
                WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 \
-                 AND NOT a.attisdropped";
+                 AND NOT a.attisdropped AND a.attname <> '_switchback_rowid'";
     let mut tables = BTreeMap::<String, Columns>::new();
     for row in target.query(sql, &[]).await.expect("the catalogue") {
         tables.entry(row.get(0)).or_default().insert(row.get(1), row.get(2));

@@ -147,7 +147,7 @@ async fn assert_filled(rig: &Rig, application: &Application, filled: &[&str]) {
     assert_eq!(blockers, wanted, "{}", plan.stdout);
     if !filled.is_empty() {
         plan.expect(5);
-        rig.cli(&["migrate", "--schema", "existing"]).await.refused(5, "PLAN_BLOCKED");
+        rig.cli(&["migrate", "--schema", "existing"]).await.refused(5, "TARGET_NOT_EMPTY");
         assert_eq!(status(rig).await["phase"], "idle");
     }
     rig.cli(&[&PLAN[..], &["--empty-target"]].concat()).await.expect(0);

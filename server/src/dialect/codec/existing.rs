@@ -70,6 +70,11 @@ impl Codec {
             }
             (Self::Jsonb, Value::Text(text)) => framed(out, |out| jsonb::encode(text, out)),
             (Self::JsonbNumeric, value) => framed(out, |out| jsonb::encode_numeric(value, out)),
+            // What SQLAlchemy stores where there is no array.
+            (Self::Array(..), Value::Text(b"null")) => {
+                out.extend_from_slice(&(-1_i32).to_be_bytes());
+                Ok(())
+            }
             (Self::Array(element, _), Value::Text(text)) => {
                 framed(out, |out| super::array::encode(element, text, out))
             }

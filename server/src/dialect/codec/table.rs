@@ -200,7 +200,8 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "array:ELEMENT:SPACING",
         "array",
         "TEXT that is a flat JSON array of `int2`, `int4`, `int8`, `float8`, `text`, `varchar`, \
-         `bool`, `uuid` or null; back `compact` or with a space behind each comma (`spaced`)",
+         `bool`, `uuid` or null; the text `null` is NULL; back `compact` or with a space behind \
+         each comma (`spaced`)",
     ),
     ("inet", "inet", "TEXT as PostgreSQL writes it: `10.0.0.1`, `2001:db8::/32`"),
     ("cidr", "cidr", "the same, always with the length of the network"),

@@ -9,7 +9,7 @@ use super::{
     types::{self, TargetType},
 };
 use crate::dialect::{
-    codec::{Codec, Moment, Separator, Suffix},
+    codec::{Codec, Moment, Separator, Spacing, Suffix},
     finding::{self, Place, finding},
     schema::Column,
 };
@@ -116,7 +116,7 @@ fn takes_any_shape(codec: Codec) -> bool {
     )
 }
 
-/// What takes every shape is written back as most values are written.
+/// What takes several shapes is written back as most values are written.
 fn written_back(codec: Codec, shapes: &Shapes) -> Codec {
     let separator = if shapes.with_t > shapes.with_space { Separator::T } else { Separator::Space };
     let suffix = match (shapes.with_z, shapes.with_offset) {
@@ -124,7 +124,14 @@ fn written_back(codec: Codec, shapes: &Shapes) -> Codec {
         (z, offset) if z > offset => Suffix::Z,
         _ => Suffix::Minutes,
     };
-    let Codec::Moment(moment) = codec else { return codec };
+    let moment = match codec {
+        Codec::Array(element, _) if shapes.compact > shapes.spaced => {
+            return Codec::Array(element, Spacing::Compact);
+        }
+        Codec::Array(element, _) => return Codec::Array(element, Spacing::Spaced),
+        Codec::Moment(moment) => moment,
+        _ => return codec,
+    };
     Codec::Moment(match moment {
         Moment::TimestampAny(_, clock) => Moment::TimestampAny(separator, clock),
         Moment::TimestampTzAny(_, clock, _) => Moment::TimestampTzAny(separator, clock, suffix),

@@ -30,7 +30,7 @@ pub struct ColumnFit {
     pub last: Option<Codec>,
 }
 
-/// How many texts are written in which way, among those that begin as a date and go on.
+/// How many texts are written in which way: dates with a time, and lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shapes {
     /// A space before the time.
@@ -41,11 +41,23 @@ pub struct Shapes {
     pub with_z: u64,
     /// Another offset at the end.
     pub with_offset: u64,
+    /// A list in brackets with a space behind a comma.
+    pub spaced: u64,
+    /// A list in brackets with a comma and no space.
+    pub compact: u64,
 }
 
 impl Shapes {
     /// Takes a text in.
     pub fn take(&mut self, text: &[u8]) {
+        if text.first() == Some(&b'[') {
+            match text.windows(2).find(|pair| pair[0] == b',') {
+                Some(pair) if pair[1] == b' ' => self.spaced += 1,
+                Some(_) => self.compact += 1,
+                None => {}
+            }
+            return;
+        }
         let Some((date, rest)) = text.split_at_checked(10) else { return };
         if date[4] != b'-' || date[7] != b'-' {
             return;
