@@ -126,11 +126,11 @@ impl Check {
                 self.say(&table.source, &format!("{:?} is in the plan twice", column.source));
             }
         }
-        let missing = |name: &String| {
-            !sources.contains(name.as_str())
-                && !(plan.existing.is_some() && table.skipped.contains(name))
+        let known = |name: &String| {
+            let is_skipped = plan.existing.is_some() && table.skipped.contains(name);
+            is_skipped || sources.contains(name.as_str())
         };
-        for column in source.columns.iter().filter(|column| missing(&column.name)) {
+        for column in source.columns.iter().filter(|column| !known(&column.name)) {
             self.say(&table.source, &format!("the column {:?} is missing", column.name));
         }
         self.named_columns(table, &targets, plan);
