@@ -113,7 +113,7 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("number:any", &[NAN], &[MINUS_ZERO, WHOLE, FRACTION]),
     ("numeric:real", &[NO_DOUBLE, ZEROS], &[WHOLE]),
     ("numeric:text", &[NO_NUMBER], &[]),
-    ("numeric:any", &[NO_DOUBLE, ZEROS], &[WHOLE, FRACTION]),
+    ("numeric:any", &[NO_DOUBLE], &[WHOLE, FRACTION]),
     ("numeric:any:text", &[NO_NUMBER], &[]),
     ("numeric:P:S:real", &[TOO_MANY_DIGITS, NO_DOUBLE], &[WHOLE]),
     ("numeric:P:S:text", &[TOO_MANY_DIGITS], &[]),
@@ -164,7 +164,13 @@ struct Rules<'a> {
 /// back into a column of SQLite that stores its values as `storage` says; none where every value
 /// of the type does.
 pub fn guard(codec: &Codec, pg_type: &str, storage: Storage, value: &str) -> Option<Guard> {
+    let plain = match codec {
+        // Zeros at the end of a fraction go, and are of no meaning.
+        Codec::NumericAs(None, NumericForm::Any) => format!("trim_scale({value})"),
+        _ => value.to_owned(),
+    };
     let rules = |haste| {
+        let value = plain.as_str();
         let rules = Rules { value, storage, haste, conditions: Vec::new(), reasons: Vec::new() };
         rules.of(codec, pg_type)
     };
@@ -206,6 +212,7 @@ impl Rules<'_> {
             Codec::Epoch(unit) => rules.epoch(unit),
             Codec::Moment(form) => rules.form(form),
             Codec::Interval(form) => rules.interval(form),
+            Codec::NumericAs(None, NumericForm::Any) => rules.number_of_sqlite(None),
             Codec::Numeric(scale) | Codec::NumericAs(scale, NumericForm::Any) => {
                 rules.shown(scale, pg_type).numeric(scale)
             }
@@ -328,6 +335,16 @@ impl Rules<'_> {
             Some(scale) => self.require(decimal::within(value, scale), TOO_MANY_DIGITS),
             None => self.require(format!("scale({value}) = min_scale({value})"), ZEROS),
         };
+        rules.number_of_sqlite(scale)
+    }
+
+    /// A number that is an INTEGER or the shortest decimal of a REAL.
+    fn number_of_sqlite(self, scale: Option<Scale>) -> Self {
+        let (integers, reals) = (self.storage.keeps_integers(), self.storage.reals());
+        if !integers && reals == Reals::None {
+            return self.never();
+        }
+        let (value, rules) = (self.value, self);
         let all_shortest = scale.is_some_and(|scale| scale.precision() <= decimal::ALWAYS_SHORTEST);
         let whole = decimal::is_integer(value);
         match (integers, reals) {

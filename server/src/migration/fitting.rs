@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use switchback_proto::v1::{Finding, Plan, PlanOptions, ProgressEvent};
 use tokio_util::sync::CancellationToken;
 
-use super::planning::{Inputs, check_pages, unfit};
+use super::planning::{Inputs, check_pages};
 use crate::{
     capture::guard::Seen,
     census::{check, fit, orphans},
@@ -16,7 +16,7 @@ use crate::{
         schema::{SourceSchema, Table},
         versions::is_bookkeeping,
     },
-    error::Result,
+    error::{Error, Reason, Result},
     task::{blocking, cancelled},
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn review(
     given: &Plan,
 ) -> Result<Vec<Finding>> {
     let tables = inputs.database.target().read_tables(&given.target_schema).await?;
-    let draft = existing::reviewed(given, schema, &tables).map_err(|found| unfit(&found))?;
+    let draft = existing::reviewed(given, schema, &tables).map_err(|found| changed(&found))?;
     let options = PlanOptions {
         choices: given.choices.clone(),
         guards: given.guards,
@@ -52,6 +52,12 @@ pub(super) async fn review(
         ..PlanOptions::default()
     };
     Ok(fill(inputs, schema, (tables, draft), &options).await?.findings)
+}
+
+fn changed(problems: &[String]) -> Error {
+    let message = format!("the plan was made for other tables: {}", problems.join("; "));
+    Error::new(Reason::TargetChanged, message)
+        .hint("make a new one with `switchback plan --schema existing --write FILE`")
 }
 
 async fn fill(

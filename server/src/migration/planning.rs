@@ -212,7 +212,7 @@ fn still_holds(found: &Finding, plan: &Plan) -> bool {
     !found_again && !moot
 }
 
-pub(super) fn unfit(problems: &[String]) -> Error {
+fn unfit(problems: &[String]) -> Error {
     Error::new(Reason::InvalidPlan, format!("the plan does not fit: {}", problems.join("; ")))
         .hint("make a new one with `switchback plan --write FILE` and change that")
 }

@@ -15,7 +15,7 @@ use crate::{
     copy::{encode, key, reader::Term},
     dialect::{
         capture::{CaptureKey, capture_key},
-        codec::Codec,
+        codec::{Codec, NumericForm},
         ident::{qualified, quote},
         schema::{SourceSchema, Table},
         value::Value,
@@ -245,10 +245,17 @@ impl TableWork {
     /// The columns as the target is asked for them.
     pub(super) fn terms(&self, relation: &Relation) -> String {
         let columns = self.columns.iter().map(|column| {
-            if relation.columns.contains_key(&column.target) && !column.ignored {
-                format!("t.{}", quote(&column.target))
-            } else {
-                "NULL".to_owned()
+            let Some(actual) = relation.columns.get(&column.target).filter(|_| !column.ignored)
+            else {
+                return "NULL".to_owned();
+            };
+            let value = format!("t.{}", quote(&column.target));
+            match column.codec {
+                // What it makes of a number has no zeros at the end.
+                Codec::NumericAs(None, NumericForm::Any) if actual.type_name == "numeric" => {
+                    format!("trim_scale({value})")
+                }
+                _ => value,
             }
         });
         columns.collect::<Vec<_>>().join(", ")

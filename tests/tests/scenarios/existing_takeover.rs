@@ -276,22 +276,24 @@ async fn what_cannot_be_taken_off_is_named_and_nothing_is_changed() {
 /// A constraint of the application that the rows of the source break stops the migration.
 #[tokio::test]
 async fn rows_that_break_a_constraint_stop_the_migration_before_the_switch() {
-    for (rows, constraint) in [
-        ("INSERT INTO users VALUES (8, 'Kid', 'ok', 9, 'k')", "grown"),
-        ("INSERT INTO users VALUES (8, 'ANN', 'ok', 90, 'k')", "by_lower"),
+    for (rows, constraint, reason) in [
+        ("INSERT INTO users VALUES (8, 'Kid', 'ok', 9, 'k')", "grown", "VALUE_REFUSED"),
+        ("INSERT INTO users VALUES (8, 'ANN', 'ok', 90, 'k')", "by_lower", "VALUE_REFUSED"),
+        // Seen before anything is copied.
         (
             "INSERT INTO orders (id, owner, region, number, total, twice) VALUES (8, 1, 'eu', 1, 1, 2)",
             "in_region",
+            "PLAN_BLOCKED",
         ),
     ] {
         let (rig, plan) = pair().await;
         rig.source().execute_batch(rows).expect(rows);
         let (before, source) = (dump(&rig).await, content::schema(&rig.source));
         let run = rig.cli(&["migrate", "--plan", &write(&rig, &plan)]).await;
-        run.refused(5, "VALUE_REFUSED");
+        run.refused(5, reason);
         let said = run.message();
         assert!(said.contains(constraint) || said.contains("one_of_each"), "{said}");
-        assert!(said.contains("rows of the source break"), "{said}");
+        assert!(reason != "VALUE_REFUSED" || said.contains("rows of the source break"), "{said}");
         assert_given_back(&rig, &before, &source).await;
         rig.finish().await;
     }

@@ -72,10 +72,17 @@ impl NumericForm {
         bounds: Option<Scale>,
         scratch: &'a mut Vec<u8>,
     ) -> Result<Value<'a>, Refusal> {
-        if self == Self::Any {
-            return numeric::decode(field, bounds, scratch);
-        }
         render(field, scratch)?;
+        if self == Self::Any {
+            // Zeros at the end mean nothing to a number of SQLite.
+            let mut plain = Vec::with_capacity(field.len());
+            match bounds {
+                None => Decimal::parse(scratch)?.without_zeros().write(None, &mut plain)?,
+                Some(_) => plain.extend_from_slice(field),
+            }
+            scratch.clear();
+            return numeric::decode(&plain, bounds, scratch);
+        }
         if self == Self::Real {
             let real = check_text(scratch)?.parse().map_err(|_| Refusal::Form)?;
             scratch.clear();

@@ -39,7 +39,7 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
     ("double precision", &["real", "number", "number:any"], ""),
     (
         "numeric",
-        &["numeric", "numeric:real", "numeric:text", "numeric:any", "numeric:any:text"],
+        &["numeric:real", "numeric:text", "numeric:any", "numeric:any:text"],
         "zeros at the end of a fraction come back as text only",
     ),
     (
@@ -212,7 +212,9 @@ fn numbers(bounds: &[u32], by_value: bool) -> Vec<Codec> {
     // In a column with INTEGER or NUMERIC affinity there is no whole REAL.
     let forms = forms.filter(|form| !(by_value && *form == NumericForm::Real));
     let further = forms.map(|form| Codec::NumericAs(scale, form));
-    [Codec::Numeric(scale)].into_iter().chain(further).collect()
+    // Without a scale applications write zeros at the end, which `numeric` refuses.
+    let exact = scale.map(|scale| Codec::Numeric(Some(scale)));
+    exact.into_iter().chain(further).collect()
 }
 
 /// How times are written back that came in several forms.
