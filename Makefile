@@ -40,7 +40,7 @@ deploy-check: ## The part of it that needs no build: everything in deploy/, and 
 
 .PHONY: image-check
 image-check: ## Runs the commands of the Dockerfile in a directory with Debian in it, as root; takes long.
-	@.ci/prerequisites deploy
+	@.ci/prerequisites image
 	deploy/check-image
 
 .PHONY: soak

@@ -40,6 +40,8 @@ def known_series(root):
     kinds = {name: (kind, re.sub(r"\(.*?\)", "", labels)) for name, kind, labels in rows}
     series = {}
     for name, unit in in_code.items():
+        if name not in kinds:
+            raise SystemExit(f"error: docs/metrics.md does not list {name} with its kind and attributes")
         kind, labels = kinds[name]
         labels = set(re.findall(r"`(\w+)`", labels))
         for suffix in {"gauge": [""], "counter": ["_total"]}.get(kind, ["_bucket", "_sum", "_count"]):
