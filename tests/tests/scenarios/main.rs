@@ -22,6 +22,7 @@ mod cutover;
 mod damage;
 mod databases;
 mod drift;
+mod examples;
 mod fence;
 mod finalize;
 mod follow_switch;
