@@ -1,5 +1,6 @@
 """The unit: systemd understands it, and it is confined."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,7 +28,26 @@ def check(root, tools):
         said = run("systemd-analyze", "security", *score, path, quiet=True)
         if said:
             problems.append(f"systemd-analyze security: {said}")
-    return problems
+    return problems + users(root)
+
+
+def users(root):
+    """The user, the group and the directories are made."""
+    folder = root / "deploy/systemd"
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "etc").mkdir()
+        # In the order in which they are at the start: directories belong to groups.
+        said = run("systemd-sysusers", f"--root={directory}", folder / "switchback.sysusers", quiet=True)
+        if os.getuid() == 0:
+            create = ["--create", folder / "switchback.tmpfiles"]
+            said = said or run("systemd-tmpfiles", f"--root={directory}", *create)
+            srv = Path(directory, "srv/app")
+            if not said and (not srv.is_dir() or srv.stat().st_mode & 0o7777 != 0o2770):
+                said = "/srv/app is not made with the mode 2770"
+        group = Path(directory, "etc/group")
+        if not said and not re.search(r"^app:.*:switchback$", group.read_text(), re.MULTILINE):
+            said = "switchback is not in the group of the application"
+    return [f"systemd: users and directories: {said}"] if said else []
 
 
 def run(*command, quiet=False):
