@@ -125,7 +125,7 @@ async fn reads_errors(example: &Example, rig: &Rig) {
 /// The server dies in the middle of the copy; the example sees each event once all the same.
 async fn attaches_again(example: &Example, rig: &mut Rig) -> String {
     rig.server.kill9().await;
-    rig.server.set("SWITCHBACK_FAILPOINT", "chunk");
+    rig.server.set("SWITCHBACK_FAILPOINT", "chunk.after");
     rig.server.launch().await;
     let mut run = example.start(rig, &["--request-id", "example", "migrate"]);
     run.find(|event| event["event"] == "started").await;
