@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.cache/buf/bin:$(HOME)/.cargo/bin:$(PATH)
 
 .PHONY: help
 help: ## What can be made.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: build
 build: ## The service and the command line, for development.
@@ -25,12 +25,23 @@ demo: build ## Moves a sample database to a private PostgreSQL and shows the res
 
 .PHONY: check
 check: ## Everything that must pass: formatting, lints, interface, tests.
-	@.ci/prerequisites lint test
+	@.ci/prerequisites lint test deploy
+	deploy/check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	buf lint
 	cargo build --workspace --locked
 	cargo test --workspace --locked
+
+.PHONY: deploy-check
+deploy-check: ## The part of it that needs no build: everything in deploy/, and the Dockerfile.
+	@.ci/prerequisites deploy
+	deploy/check
+
+.PHONY: image-check
+image-check: ## Runs the commands of the Dockerfile in a directory with Debian in it, as root; takes long.
+	@.ci/prerequisites image
+	deploy/check-image
 
 .PHONY: soak
 soak: build ## Kills the server in migrations, and there and back again, SWITCHBACK_SOAK_KILLS times each (500).

@@ -48,17 +48,24 @@ pub fn start(endpoint: &str, arguments: &[&str]) -> Running {
 
 /// Starts the command line with these environment variables.
 pub fn start_with(endpoint: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
-    let mut child = Command::new(binaries::switchback())
+    let mut command = Command::new(binaries::switchback());
+    command
         .args(["--endpoint", endpoint, "--output", "json"])
         .args(arguments)
         .env_clear()
-        .envs(variables.iter().copied())
+        .envs(variables.iter().copied());
+    start_program(command)
+}
+
+/// Starts another program that writes one JSON object a line.
+pub fn start_program(mut command: Command) -> Running {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("switchback starts");
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut errors = child.stderr.take().expect("a pipe");
     let errors = tokio::spawn(async move {
@@ -106,7 +113,7 @@ impl Running {
     pub async fn finish(mut self) -> Run {
         while self.next().await.is_some() {}
         let status = timeout(DEADLINE, self.child.wait()).await;
-        let status = status.expect("switchback ends").expect("its status is known");
+        let status = status.expect("the program ends").expect("its status is known");
         let stderr = self.errors.await.expect("its messages are read");
         Run { code: status.code().unwrap_or(-1), events: self.events, stdout: self.stdout, stderr }
     }

@@ -12,6 +12,8 @@ pub mod corpus;
 pub mod dumps;
 pub mod faults;
 pub mod fixtures;
+mod installed;
+pub mod node;
 pub mod programs;
 pub mod python;
 pub mod rig;

@@ -216,12 +216,18 @@ Examples:
     /// Ask whether the server, its service and the database are ready
     #[command(after_help = "\
 Ends with 0 where everything is serving, else with 4. The way back (rollback/NAME) is shown and does
-not count: it is unknown where there is none.
+not count: it is unknown where there is none. With --service each that is named counts.
 
 Examples:
   switchback health
-  switchback --database shop health --output json")]
-    Health,
+  switchback --database shop health --output json
+  switchback health --service ''                      the process: for a liveness probe
+  switchback health --service database/shop           for a readiness probe")]
+    Health {
+        /// Ask for this name of grpc.health.v1 only; empty for the process; may be repeated
+        #[arg(long = "service", value_name = "NAME")]
+        services: Vec<String>,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:

@@ -11,20 +11,15 @@ struct Line<'a> {
     status: &'static str,
 }
 
-pub(crate) async fn run(session: &mut Session) -> Result<Exit> {
+/// Asks for the named services, or for all that a database has where none is named.
+pub(crate) async fn run(session: &mut Session, named: Vec<String>) -> Result<Exit> {
     let client = session.connect().await?;
-    let services = [
-        String::new(),
-        "switchback.v1.DatabaseService".to_owned(),
-        format!("database/{}", session.database()),
-    ];
-    let way_back = format!("rollback/{}", session.database());
+    let asked = if named.is_empty() { all(&session.database()) } else { counted(named) };
     let mut grid = Grid::new(["SERVICE", "STATUS"]);
     let mut exit = Exit::Done;
-    for service in services.iter().chain([&way_back]) {
+    for Asked { service, counts } in &asked {
         let health = client.health(service).await?;
-        // Applications are served all the same where there is no way back, or one that lags.
-        if health != Health::Serving && *service != way_back {
+        if *counts && health != Health::Serving {
             exit = Exit::Unreachable;
         }
         let status = word(health);
@@ -38,6 +33,27 @@ pub(crate) async fn run(session: &mut Session) -> Result<Exit> {
         session.output.text(&grid.to_string());
     }
     Ok(exit)
+}
+
+/// A name of `grpc.health.v1`, and whether the exit code depends on it.
+struct Asked {
+    service: String,
+    counts: bool,
+}
+
+fn all(database: &str) -> Vec<Asked> {
+    let mut asked = counted(vec![
+        String::new(),
+        "switchback.v1.DatabaseService".to_owned(),
+        format!("database/{database}"),
+    ]);
+    // Applications are served all the same where there is no way back, or one that lags.
+    asked.push(Asked { service: format!("rollback/{database}"), counts: false });
+    asked
+}
+
+fn counted(services: Vec<String>) -> Vec<Asked> {
+    services.into_iter().map(|service| Asked { service, counts: true }).collect()
 }
 
 fn word(health: Health) -> &'static str {

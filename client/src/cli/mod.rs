@@ -136,7 +136,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Env(urls) => env::run(session, urls).await,
         Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),
         Command::Operations(command) => operations::run(session, command).await,
-        Command::Health => health::run(session).await,
+        Command::Health { services } => health::run(session, services).await,
         Command::Completions { .. } => Ok(Exit::Done),
     };
     exit.map(Ending::Own)

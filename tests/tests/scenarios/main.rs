@@ -23,6 +23,7 @@ mod cutover;
 mod damage;
 mod databases;
 mod drift;
+mod examples;
 mod existing_schema;
 mod existing_takeover;
 mod fence;

@@ -39,6 +39,9 @@ async fn health_waits_for_the_source() {
     let rig = Rig::on(place, source).await;
     rig.server.await_health("database/default", ServingStatus::NotServing).await;
     rig.cli(&["health"]).await.expect(4);
+    rig.cli(&["health", "--service", ""]).await.expect(0);
+    let both = ["health", "--service", "", "--service", "database/default"];
+    rig.cli(&both).await.expect(4);
     drop(files::sound(&rig.source));
     rig.server.await_health("database/default", ServingStatus::Serving).await;
     rig.finish().await;
