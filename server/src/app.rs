@@ -10,19 +10,21 @@ use switchback_proto::{
     },
 };
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, transport::Server};
+use tower_layer::layer_fn;
 
 use crate::{
+    access::{Tokens, others_may_read},
     backup::{Backups, Repository},
     config::Config,
     db::{DatabaseSet, control::ControlStore, target::Holder},
     error::{Error, Reason, Result},
+    listener::{connections, tls::Tls},
     migration::Migrations,
     object_store,
     operations::Operations,
-    rpc::{Databases, MAX_MESSAGE_BYTES, OperationRpc, watch_engines},
+    rpc::{Databases, Gate, MAX_MESSAGE_BYTES, OperationRpc, Watchers, watch_engines},
     shutdown,
     telemetry::metrics::Metrics,
 };
@@ -32,6 +34,18 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// A caller that is gone without a word is noticed after about this long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Streams of one connection: a proxy may carry the calls of many on one.
+const MOST_STREAMS: u32 = 1024;
+
+/// Calls of one connection that have no answer yet; the next ones wait.
+const MOST_CALLS: usize = 128;
+
+/// Bytes of a call's headers: a token, a deadline and a trace's id are a few hundred.
+const MOST_HEADERS: u32 = 16 * 1024;
+
+/// Ids of operations and of pages are all that a message of the operation service has.
+const MOST_OF_OPERATION: usize = 64 * 1024;
 
 /// Runs the service until it is asked to stop.
 pub fn run(config: Config) -> Result<()> {
@@ -47,6 +61,7 @@ pub fn run(config: Config) -> Result<()> {
 
 async fn serve(config: Config) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
+    let door = Door::open(&config)?;
     if config.backup_keys.is_exposed() {
         let hint = "chmod 600 the file that SWITCHBACK_BACKUP_KEY names";
         tracing::warn!(hint, "users other than its owner may read the file of backup keys");
@@ -95,8 +110,12 @@ async fn serve(config: Config) -> Result<()> {
     tokio::spawn(followed);
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
-    let databases = Databases::new(Arc::clone(&set), operations.clone(), backups);
-    let served = serve_grpc(listener, Arc::clone(&set), databases, operations.clone(), stop).await;
+    let watchers = Watchers::default();
+    let services = Services {
+        databases: Databases::new(Arc::clone(&set), operations.clone(), backups, watchers.clone()),
+        operations: OperationRpc::new(operations.clone(), watchers),
+    };
+    let served = serve_grpc(listener, door, Arc::clone(&set), services, stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
@@ -114,40 +133,90 @@ fn host_name() -> String {
     if name.is_empty() { "unknown host".into() } else { name.to_owned() }
 }
 
+/// What a caller has to pass.
+struct Door {
+    tls: Option<Arc<Tls>>,
+    tokens: Option<Arc<Tokens>>,
+    reflection: bool,
+}
+
+impl Door {
+    fn open(config: &Config) -> Result<Self> {
+        let broken = |problem| {
+            Error::new(Reason::InvalidRequest, problem)
+                .hint("see `switchbackd --check-config`, and correct the file")
+        };
+        let tls = config.tls.as_ref().map(Tls::open).transpose().map_err(broken)?;
+        let tokens = config.tokens.as_deref().map(Tokens::open).transpose().map_err(broken)?;
+        if let Some(files) = &config.tls
+            && others_may_read(&files.key).unwrap_or_default()
+        {
+            let hint = "chmod 600 the file that SWITCHBACK_TLS_KEY names";
+            tracing::warn!(hint, "users other than its owner may read the TLS key");
+        }
+        if config.insecure && !config.listen.ip().is_loopback() {
+            let (encrypted, tokens) = (tls.is_some(), tokens.is_some());
+            let hint = "set SWITCHBACK_TLS_CERT, _TLS_KEY and SWITCHBACK_TOKENS instead of \
+                        SWITCHBACK_INSECURE";
+            tracing::warn!(encrypted, tokens, hint, "other machines are let in insecurely");
+        }
+        Ok(Self {
+            tls: tls.map(Arc::new),
+            tokens: tokens.map(Arc::new),
+            reflection: config.reflection,
+        })
+    }
+}
+
+struct Services {
+    databases: Databases,
+    operations: OperationRpc,
+}
+
 async fn serve_grpc(
     listener: TcpListener,
+    door: Door,
     set: Arc<DatabaseSet>,
-    databases: Databases,
-    operations: Operations,
+    services: Services,
     stop: CancellationToken,
 ) -> Result<()> {
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(watch_engines(reporter, set, stop.clone()));
-    let databases = DatabaseServiceServer::new(databases)
+    let databases = DatabaseServiceServer::new(services.databases)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
-    let operations = OperationServiceServer::new(OperationRpc::new(operations))
+    let operations = OperationServiceServer::new(services.operations)
+        .max_decoding_message_size(MOST_OF_OPERATION)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
     // Both versions of reflection: grpcurl speaks the older one.
-    let reflection = reflected().build_v1().map_err(broken_descriptors)?;
-    let older_reflection = reflected().build_v1alpha().map_err(broken_descriptors)?;
-    let mut server = Server::builder()
+    let (reflection, older_reflection) = if door.reflection {
+        let newer = reflected().build_v1().map_err(broken_descriptors)?;
+        let older = reflected().build_v1alpha().map_err(broken_descriptors)?;
+        let gzip = CompressionEncoding::Gzip;
+        (Some(newer.accept_compressed(gzip)), Some(older.accept_compressed(gzip)))
+    } else {
+        (None, None)
+    };
+    let tokens = door.tokens;
+    let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .tcp_nodelay(true);
-    let router = server
+        .http2_max_header_list_size(MOST_HEADERS)
+        .max_concurrent_streams(MOST_STREAMS)
+        .concurrency_limit_per_connection(MOST_CALLS)
+        .layer(layer_fn(move |services| Gate::new(services, tokens.clone())))
         .add_service(health.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(reflection.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(older_reflection.accept_compressed(CompressionEncoding::Gzip))
+        .add_optional_service(reflection)
+        .add_optional_service(older_reflection)
         .add_service(databases)
         .add_service(operations);
+    let incoming = connections(listener, door.tls, stop.clone());
     let stopping = stop.clone();
-    let serving = router
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned());
+    let serving = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
     let failed = |error: tonic::transport::Error| {
         Error::new(Reason::Internal, "the gRPC server failed").caused_by(error)
     };
