@@ -15,6 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) const SERVER_UNREACHABLE: &str = "SERVER_UNREACHABLE";
 /// The connection broke while an operation was watched, and did not come back.
 pub(crate) const CONNECTION_LOST: &str = "CONNECTION_LOST";
+/// A file that the client needs cannot be read, or is not what it should be.
+pub(crate) const INVALID_FILE: &str = "INVALID_FILE";
 /// The endpoint is no address of a server.
 pub(crate) const INVALID_ENDPOINT: &str = "INVALID_ENDPOINT";
 
@@ -168,7 +170,7 @@ fn code_name(code: Code) -> String {
 
 /// Transport errors say "transport error" and keep the cause (a refused connection) three
 /// sources down.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

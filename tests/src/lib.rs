@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod binaries;
+pub mod certificates;
 pub mod checker;
 pub mod cli;
 pub mod cluster;
@@ -15,6 +16,7 @@ pub mod rig;
 pub mod server;
 pub mod small_disk;
 pub mod store;
+pub mod tokens;
 pub mod workload;
 
 /// Longest wait for anything that a scenario waits for; a loaded machine with two cores needs a
