@@ -29,14 +29,14 @@ use crate::{
 
 /// Services behind the gate.
 #[derive(Debug, Clone)]
-pub struct Gate<S> {
+pub(super) struct Gate<S> {
     services: S,
     tokens: Option<Arc<Tokens>>,
 }
 
 impl<S> Gate<S> {
     /// Without tokens everybody is an admin.
-    pub fn new(services: S, tokens: Option<Arc<Tokens>>) -> Self {
+    pub(super) fn new(services: S, tokens: Option<Arc<Tokens>>) -> Self {
         Self { services, tokens }
     }
 }

@@ -7,13 +7,14 @@ mod gate;
 mod health;
 mod operation_service;
 mod roles;
+mod serve;
 mod status;
 mod watchers;
 
 pub use database_service::Databases;
-pub use gate::Gate;
 pub use health::{DATABASE_SERVICE, OPERATION_SERVICE, watch_engines};
 pub use operation_service::OperationRpc;
+pub use serve::{DRAIN, Door, Services, serve};
 pub use status::status_of;
 pub use watchers::Watchers;
 

@@ -47,10 +47,9 @@ impl Method {
 }
 
 /// Every method that is served. One that is not in here is refused.
-const METHODS: [Method; 25] = [
+const METHODS: [Method; 24] = [
     // Orchestrators have no token; it tells names of databases to those who know them.
     Method::open("/grpc.health.v1.Health/Check"),
-    Method::open("/grpc.health.v1.Health/List"),
     Method::open("/grpc.health.v1.Health/Watch"),
     Method::of(Viewer, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
     Method::of(Viewer, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),

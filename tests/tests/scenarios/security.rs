@@ -234,9 +234,8 @@ async fn the_command_line_carries_a_token() {
         cli::start_with(&endpoint, &["status"], &[(name, value)]).finish().await.expect(0);
     }
     // It stays on this machine unless somebody answers for the network.
-    let elsewhere =
-        cli::run("http://switchback.example:1", &[&with_file[..], &["status"]].concat());
-    let elsewhere = elsewhere.await;
+    let arguments = [&with_file[..], &["status"]].concat();
+    let elsewhere = cli::run("http://switchback.example:1", &arguments).await;
     assert_eq!((elsewhere.code, elsewhere.reason()), (2, "INVALID_ENDPOINT"));
 }
 
