@@ -81,6 +81,8 @@ impl Error {
                 | Code::Cancelled
                 | Code::DeadlineExceeded
         );
+        // Only a connection that broke has a cause here: what a server sends is a code and a text.
+        let broke = StdError::source(status).is_some();
         let message = root_cause(status);
         let message = if message.is_empty() { status.code().to_string() } else { message };
         let error = match status.code() {
@@ -88,6 +90,11 @@ impl Error {
                 Self::new(SERVER_UNREACHABLE, format!("the server does not answer: {message}"))
                     .with_hint("check that switchbackd runs and that the endpoint is its address")
             }
+            _ if broke => Self::new(SERVER_UNREACHABLE, format!("the connection broke: {message}"))
+                .with_hint(
+                    "check that the endpoint is a Switchback server's, that http or https is what \
+                     it speaks, and whether it asks for a certificate (--cert, --key)",
+                ),
             Code::Unimplemented => Self::new("UNIMPLEMENTED", message)
                 .with_hint("the server does not know this call; use a client of its version"),
             code => Self::new(code_name(code), message),

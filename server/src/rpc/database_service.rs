@@ -13,6 +13,7 @@ use crate::{
     db::DatabaseSet,
     error::Result,
     operations::{self, Operations},
+    task::detached,
 };
 
 /// How often the state of a watched database is looked at.
@@ -266,7 +267,8 @@ impl DatabaseWatch {
                 Some(first) => first,
                 None => {
                     self.ticks.tick().await;
-                    self.set.state(&self.name).await?
+                    let (set, name) = (Arc::clone(&self.set), self.name.clone());
+                    detached(async move { set.state(&name).await }).await?
                 }
             };
             if self.last.as_ref() != Some(&state) {

@@ -127,3 +127,83 @@ fn refusal(headers: &HeaderMap) -> Option<String> {
     let info = status.get_details_error_info().filter(|info| info.domain == ERROR_DOMAIN);
     Some(info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use super::*;
+
+    /// Answers with OK, and says in a header which token it has seen.
+    #[derive(Clone)]
+    struct Inner;
+
+    impl Service<Request<Body>> for Inner {
+        type Response = Response<Body>;
+        type Error = StdError;
+        type Future = Ready<Result<Response<Body>, StdError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let mut response = Response::new(Body::empty());
+            let headers = response.headers_mut();
+            let known = request.extensions().get::<Call>().is_some();
+            headers.insert("x-known", known.to_string().parse().unwrap());
+            let token = request.headers().contains_key(header::AUTHORIZATION);
+            headers.insert("x-token", token.to_string().parse().unwrap());
+            ready(Ok(response))
+        }
+    }
+
+    async fn asked(path: &str, peer: Option<&str>) -> Response<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, "Bearer swb_x".parse().unwrap());
+        if let Some(address) = peer {
+            let peer = Peer { address: address.parse().unwrap(), certificate: None };
+            request.extensions_mut().insert(peer);
+        }
+        Gate::new(Inner, None).call(request).await.unwrap()
+    }
+
+    fn code(response: &Response<Body>) -> Option<Code> {
+        Status::from_header_map(response.headers()).map(|status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_call_comes_with_its_caller_and_without_its_token() {
+        let path = "/switchback.v1.DatabaseService/GetDatabase";
+        let answer = asked(path, Some("127.0.0.1:9")).await;
+        assert_eq!(code(&answer), None);
+        assert_eq!(answer.headers()["x-known"], "true");
+        assert_eq!(answer.headers()["x-token"], "false");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_does_not_get_in() {
+        let path = "/switchback.v1.DatabaseService/GetDatabase";
+        assert_eq!(code(&asked(path, None).await), Some(Code::Internal));
+        for path in [
+            "/",
+            "/switchback.v1.DatabaseService/Drop",
+            "/switchback.v1.databaseservice/GetDatabase",
+        ] {
+            assert_eq!(code(&asked(path, Some("127.0.0.1:9")).await), Some(Code::Unimplemented));
+        }
+    }
+
+    #[test]
+    fn without_tokens_a_caller_is_called_by_where_they_are() {
+        let from = |address: &str, certificate: Option<&str>| {
+            let certificate = certificate.map(Into::into);
+            Caller::without_token(&Peer { address: address.parse().unwrap(), certificate }).name
+        };
+        assert_eq!(&*from("127.0.0.1:9", None), "loopback");
+        assert_eq!(&*from("[::ffff:127.0.0.1]:9", None), "loopback");
+        assert_eq!(&*from("192.0.2.1:9", None), "anonymous");
+        assert_eq!(&*from("192.0.2.1:9", Some("CN=deploy")), "CN=deploy");
+    }
+}

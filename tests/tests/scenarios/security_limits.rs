@@ -3,8 +3,8 @@
 use std::{io::Read, net::TcpStream, time::Duration};
 
 use switchback_proto::v1::{
-    GetDatabaseRequest, GetOperationRequest, WatchDatabaseRequest, WatchOperationRequest,
-    database_service_client::DatabaseServiceClient, operation_event::Event,
+    GetDatabaseRequest, GetDatabaseResponse, GetOperationRequest, WatchDatabaseRequest,
+    WatchOperationRequest, database_service_client::DatabaseServiceClient, operation_event::Event,
     operation_service_client::OperationServiceClient,
 };
 use switchback_tests::{
@@ -17,9 +17,12 @@ use tokio::{task::JoinSet, time::timeout};
 use tokio_stream::StreamExt;
 use tonic::{
     Code, Request,
+    client::Grpc,
     codec::CompressionEncoding,
     transport::{Channel, Endpoint},
 };
+use tonic_prost::ProstCodec;
+use tonic_types::StatusExt;
 
 use crate::{
     security::NOWHERE,
@@ -61,6 +64,21 @@ async fn a_message_that_is_too_large_is_refused() {
     request.metadata_mut().insert("x-large", large(40_000).parse().expect("a header"));
     assert!(databases.get_database(request).await.is_err());
     assert_serves(&server).await;
+}
+
+/// A call whose message never comes is given up, and told so.
+#[tokio::test]
+async fn a_call_without_its_message_is_given_up() {
+    let (_directory, server) = server().await;
+    let mut grpc = Grpc::new(server.channel());
+    grpc.ready().await.expect("a connection");
+    let path = "/switchback.v1.DatabaseService/GetDatabase".parse().expect("a path");
+    let never = Request::new(tokio_stream::pending::<GetDatabaseRequest>());
+    let codec = ProstCodec::<GetDatabaseRequest, GetDatabaseResponse>::default();
+    let status = grpc.client_streaming(never, path, codec).await.expect_err("it is given up");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    let info = status.get_details_error_info().expect("rich error");
+    assert_eq!(info.reason, "CALL_LATE");
 }
 
 /// Connections that say nothing hold up nobody, and are closed.
