@@ -134,8 +134,11 @@ async fn a_client_that_reads_nothing_holds_up_nobody() {
     let slow = endpoint.initial_stream_window_size(1).connect_lazy();
     let mut run = rig.start(&["migrate", "--skip-backup"]);
     let (lock, operation) = hold(&rig, &mut run).await;
-    let mut unread = Vec::new();
+    let (mut unread, mut states) = (Vec::new(), Vec::new());
     for _ in 0..200 {
+        let watch = WatchDatabaseRequest { database: "default".into() };
+        let watched = DatabaseServiceClient::new(slow.clone()).watch_database(watch).await;
+        states.push(watched.expect("a stream"));
         let watch = WatchOperationRequest { operation_id: operation.clone(), from_sequence: 0 };
         let watched = OperationServiceClient::new(slow.clone()).watch_operation(watch).await;
         unread.push(watched.expect("a stream"));
@@ -143,7 +146,7 @@ async fn a_client_that_reads_nothing_holds_up_nobody() {
     drop(lock);
     run.finish().await.expect(0);
     assert_serves(&rig.server).await;
-    drop(unread);
+    drop((unread, states));
     rig.finish().await;
 }
 
