@@ -12,6 +12,7 @@ use switchback_proto::v1::{
 };
 use tonic::{
     Code, Request, Response, Status,
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
@@ -20,12 +21,16 @@ use tonic_health::pb::{
 
 use crate::{
     Config, DatabaseWatch, Error, Operation, Result,
+    access::Bearer,
     call::{Call, EventStream, events},
     config::invalid_endpoint,
+    error::{INVALID_FILE, root_cause},
 };
 
 /// Plans of thousands of tables are larger than gRPC's usual 4 MiB.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
+/// A channel whose calls carry the token.
+pub(crate) type Connection = InterceptedService<Channel, Bearer>;
 /// The most operations that the server gives in one page.
 const MAX_PAGE: u32 = 500;
 
@@ -44,19 +49,20 @@ pub enum Health {
 #[derive(Debug, Clone)]
 pub struct Client {
     config: Config,
-    databases: DatabaseServiceClient<Channel>,
-    operations: OperationServiceClient<Channel>,
-    health: HealthClient<Channel>,
+    databases: DatabaseServiceClient<Connection>,
+    operations: OperationServiceClient<Connection>,
+    health: HealthClient<Connection>,
 }
 
 impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// `INVALID_ENDPOINT`, or `SERVER_UNREACHABLE`.
+    /// `INVALID_ENDPOINT`, `INVALID_FILE`, or `SERVER_UNREACHABLE`.
     pub async fn connect(config: Config) -> Result<Self> {
         let address = config.address()?;
-        let endpoint = Endpoint::from_shared(address.clone())
+        let bearer = Bearer::new(config.token.clone())?;
+        let mut endpoint = Endpoint::from_shared(address.clone())
             .map_err(|_| invalid_endpoint("it is no address"))?
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
@@ -67,10 +73,16 @@ impl Client {
             .keep_alive_while_idle(true)
             .user_agent(concat!("switchback/", env!("CARGO_PKG_VERSION")))
             .map_err(|error| Error::new("INTERNAL", error.to_string()))?;
+        if address.starts_with("https://") {
+            endpoint = endpoint
+                .tls_config(config.tls.config()?)
+                .map_err(|error| unusable_certificates(&error))?;
+        }
         let channel = tokio::time::timeout(config.connect_timeout, endpoint.connect())
             .await
             .map_err(|elapsed| Error::unreachable(&address, &elapsed))?
             .map_err(|error| Error::unreachable(&address, &error))?;
+        let channel = InterceptedService::new(channel, bearer);
         Ok(Self {
             config,
             databases: DatabaseServiceClient::new(channel.clone())
@@ -260,7 +272,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn database_service(&self) -> DatabaseServiceClient<Channel> {
+    pub(crate) fn database_service(&self) -> DatabaseServiceClient<Connection> {
         self.databases.clone()
     }
 
@@ -299,6 +311,12 @@ pub(crate) async fn within<T>(
         Ok(Err(status)) => Err(Error::from_status(&status)),
         Err(_) => Err(Error::late(deadline)),
     }
+}
+
+fn unusable_certificates(error: &tonic::transport::Error) -> Error {
+    let cause = root_cause(error);
+    Error::new(INVALID_FILE, format!("the certificates cannot be used: {cause}"))
+        .with_hint("they are PEM files: --ca, and --cert with its --key")
 }
 
 fn incomplete(call: &str) -> Error {

@@ -15,6 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) const SERVER_UNREACHABLE: &str = "SERVER_UNREACHABLE";
 /// The connection broke while an operation was watched, and did not come back.
 pub(crate) const CONNECTION_LOST: &str = "CONNECTION_LOST";
+/// A file that the client needs cannot be read, or is not what it should be.
+pub(crate) const INVALID_FILE: &str = "INVALID_FILE";
 /// The endpoint is no address of a server.
 pub(crate) const INVALID_ENDPOINT: &str = "INVALID_ENDPOINT";
 
@@ -79,6 +81,8 @@ impl Error {
                 | Code::Cancelled
                 | Code::DeadlineExceeded
         );
+        // Only a connection that broke has a cause here: what a server sends is a code and a text.
+        let broke = StdError::source(status).is_some();
         let message = root_cause(status);
         let message = if message.is_empty() { status.code().to_string() } else { message };
         let error = match status.code() {
@@ -86,6 +90,11 @@ impl Error {
                 Self::new(SERVER_UNREACHABLE, format!("the server does not answer: {message}"))
                     .with_hint("check that switchbackd runs and that the endpoint is its address")
             }
+            _ if broke => Self::new(SERVER_UNREACHABLE, format!("the connection broke: {message}"))
+                .with_hint(
+                    "check that the endpoint is a Switchback server's, that http or https is what \
+                     it speaks, and whether it asks for a certificate (--cert, --key)",
+                ),
             Code::Unimplemented => Self::new("UNIMPLEMENTED", message)
                 .with_hint("the server does not know this call; use a client of its version"),
             code => Self::new(code_name(code), message),
@@ -168,7 +177,7 @@ fn code_name(code: Code) -> String {
 
 /// Transport errors say "transport error" and keep the cause (a refused connection) three
 /// sources down.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -30,6 +30,10 @@ impl Exit {
 /// Reasons that the server sends.
 pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("INVALID_REQUEST", Exit::Usage),
+    ("UNAUTHENTICATED", Exit::Precondition),
+    ("PERMISSION_DENIED", Exit::Precondition),
+    ("TOO_MANY_STREAMS", Exit::Failed),
+    ("CALL_LATE", Exit::Unreachable),
     ("INVALID_PLAN", Exit::Usage),
     ("UNKNOWN_DATABASE", Exit::Usage),
     ("UNKNOWN_OPERATION", Exit::Usage),

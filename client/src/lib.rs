@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod access;
 mod backoff;
 mod backups;
 mod call;
@@ -23,6 +24,10 @@ pub mod exit;
 mod operation;
 mod watch;
 
+pub use access::{
+    CA_VARIABLE, CERTIFICATE_VARIABLE, INSECURE_VARIABLE, KEY_VARIABLE, TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE, Tls, Token,
+};
 pub use backups::{Backups, LatestBackup};
 pub use client::{Client, Health};
 pub use config::{Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};

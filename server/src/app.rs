@@ -2,17 +2,8 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use switchback_proto::{
-    FILE_DESCRIPTOR_SET,
-    v1::{
-        database_service_server::DatabaseServiceServer,
-        operation_service_server::OperationServiceServer,
-    },
-};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{codec::CompressionEncoding, transport::Server};
 
 use crate::{
     backup::{Backups, Repository},
@@ -22,16 +13,10 @@ use crate::{
     migration::Migrations,
     object_store,
     operations::Operations,
-    rpc::{Databases, MAX_MESSAGE_BYTES, OperationRpc, watch_engines},
+    rpc::{self, DRAIN, Databases, Door, OperationRpc, Services, Watchers},
     shutdown,
     telemetry::metrics::Metrics,
 };
-
-/// Open streams do not hold up a stop for longer than this.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// A caller that is gone without a word is noticed after about this long.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Runs the service until it is asked to stop.
 pub fn run(config: Config) -> Result<()> {
@@ -47,10 +32,8 @@ pub fn run(config: Config) -> Result<()> {
 
 async fn serve(config: Config) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
-    if config.backup_keys.is_exposed() {
-        let hint = "chmod 600 the file that SWITCHBACK_BACKUP_KEY names";
-        tracing::warn!(hint, "users other than its owner may read the file of backup keys");
-    }
+    let door = Door::open(&config)?;
+    warn_of_keys(&config);
     let store = ControlStore::open(&config.state_dir).await?;
     let holder = Holder {
         id: store.server_id().await?,
@@ -95,8 +78,8 @@ async fn serve(config: Config) -> Result<()> {
     tokio::spawn(followed);
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
-    let databases = Databases::new(Arc::clone(&set), operations.clone(), backups);
-    let served = serve_grpc(listener, Arc::clone(&set), databases, operations.clone(), stop).await;
+    let services = services(&set, &operations, backups);
+    let served = rpc::serve(listener, door, Arc::clone(&set), services, stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
@@ -108,65 +91,23 @@ async fn serve(config: Config) -> Result<()> {
     served
 }
 
+fn services(set: &Arc<DatabaseSet>, operations: &Operations, backups: Backups) -> Services {
+    let watchers = Watchers::default();
+    let databases = Databases::new(Arc::clone(set), operations.clone(), backups, watchers.clone());
+    Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
+}
+
+fn warn_of_keys(config: &Config) {
+    if config.backup_keys.is_exposed() {
+        let hint = "chmod 600 the file that SWITCHBACK_BACKUP_KEY names";
+        tracing::warn!(hint, "users other than its owner may read the file of backup keys");
+    }
+}
+
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "unknown host".into() } else { name.to_owned() }
-}
-
-async fn serve_grpc(
-    listener: TcpListener,
-    set: Arc<DatabaseSet>,
-    databases: Databases,
-    operations: Operations,
-    stop: CancellationToken,
-) -> Result<()> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(watch_engines(reporter, set, stop.clone()));
-    let databases = DatabaseServiceServer::new(databases)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip);
-    let operations = OperationServiceServer::new(OperationRpc::new(operations))
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip);
-    // Both versions of reflection: grpcurl speaks the older one.
-    let reflection = reflected().build_v1().map_err(broken_descriptors)?;
-    let older_reflection = reflected().build_v1alpha().map_err(broken_descriptors)?;
-    let mut server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .tcp_nodelay(true);
-    let router = server
-        .add_service(health.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(reflection.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(older_reflection.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(databases)
-        .add_service(operations);
-    let stopping = stop.clone();
-    let serving = router
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned());
-    let failed = |error: tonic::transport::Error| {
-        Error::new(Reason::Internal, "the gRPC server failed").caused_by(error)
-    };
-    tokio::select! {
-        served = serving => served.map_err(failed),
-        () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
-}
-
-/// What reflection tells: this interface, health, and the details of errors.
-fn reflected() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-}
-
-fn broken_descriptors(error: tonic_reflection::server::Error) -> Error {
-    Error::new(Reason::Internal, "the interface's descriptors are broken").caused_by(error)
 }
 
 /// Makes the state directory and takes its lock: one server a state directory.

@@ -27,8 +27,14 @@ pub enum Kind {
     Precondition,
     /// Another operation is in the way.
     Conflict,
+    /// Who calls is not known.
+    Unauthenticated,
+    /// Whoever calls may not do this.
+    Denied,
     /// An engine cannot be reached just now; trying again may help.
     Unavailable,
+    /// It was not done in time.
+    Late,
     /// The caller asked to stop.
     Cancelled,
     /// Both engines hold different data.
@@ -67,6 +73,14 @@ macro_rules! reasons {
 reasons! {
     /// A field of the request is wrong.
     InvalidRequest = "INVALID_REQUEST", Invalid;
+    /// The call has no token, or one that is not known or has expired.
+    Unauthenticated = "UNAUTHENTICATED", Unauthenticated;
+    /// The caller's role may not do this.
+    PermissionDenied = "PERMISSION_DENIED", Denied;
+    /// More streams are open than the server serves.
+    TooManyStreams = "TOO_MANY_STREAMS", Exhausted;
+    /// The call was not answered in time.
+    CallLate = "CALL_LATE", Late;
     /// A plan given to migrate does not fit.
     InvalidPlan = "INVALID_PLAN", Invalid;
     /// No such database is configured.

@@ -3,6 +3,7 @@
 //! The folders are the architecture: `dialect` and `migration::phase` decide and touch nothing,
 //! the others act.
 
+pub mod access;
 pub mod app;
 mod apply;
 pub mod backup;
@@ -15,6 +16,7 @@ pub mod db;
 pub mod dialect;
 pub mod error;
 mod failpoint;
+pub mod listener;
 pub mod migration;
 pub mod object_store;
 pub mod operations;

@@ -4,6 +4,7 @@
 pub mod application;
 pub mod bench;
 pub mod binaries;
+pub mod certificates;
 pub mod checker;
 pub mod cli;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod server;
 pub mod small_disk;
 pub mod store;
 pub mod texts;
+pub mod tokens;
 pub mod workload;
 
 /// Longest wait for anything that a scenario waits for; a loaded machine with two cores needs a

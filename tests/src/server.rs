@@ -14,7 +14,7 @@ use switchback_proto::v1::{
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -32,6 +32,7 @@ pub struct Server {
     settings: Vec<(String, String)>,
     port: u16,
     secret: String,
+    tls: Option<ClientTlsConfig>,
 }
 
 /// What a server that ended by itself left.
@@ -52,6 +53,19 @@ impl Server {
     /// The same with more settings.
     pub async fn start_with(source: &Path, url: &str, more: &[(&str, &str)]) -> Self {
         let mut server = Self::prepare(source, url, more);
+        server.launch().await;
+        server
+    }
+
+    /// The same with TLS, spoken to by a client with these certificates.
+    pub async fn start_tls(
+        source: &Path,
+        url: &str,
+        more: &[(&str, &str)],
+        tls: ClientTlsConfig,
+    ) -> Self {
+        let mut server = Self::prepare(source, url, more);
+        server.tls = Some(tls);
         server.launch().await;
         server
     }
@@ -113,12 +127,19 @@ impl Server {
             ("SWITCHBACK_LOG".to_owned(), "info".to_owned()),
         ];
         settings.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
-        Self { child: None, directory, settings, port, secret: cluster::PASSWORD.into() }
+        let secret = cluster::PASSWORD.into();
+        Self { child: None, directory, settings, port, secret, tls: None }
     }
 
     /// Where it listens.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its state directory.
@@ -140,7 +161,16 @@ impl Server {
 
     /// A connection to it.
     pub fn channel(&self) -> Channel {
-        Endpoint::from_shared(self.endpoint()).expect("an endpoint").connect_lazy()
+        self.channel_with(self.tls.clone())
+    }
+
+    /// A connection of a client with other certificates.
+    pub fn channel_with(&self, tls: Option<ClientTlsConfig>) -> Channel {
+        let endpoint = Endpoint::from_shared(self.endpoint()).expect("an endpoint");
+        match tls {
+            Some(tls) => endpoint.tls_config(tls).expect("certificates").connect_lazy(),
+            None => endpoint.connect_lazy(),
+        }
     }
 
     /// The main service.

@@ -4,16 +4,15 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 use rustix::process::Signal;
-use switchback_client::{DEFAULT_ENDPOINT, ENDPOINT_VARIABLE};
 
 use super::{
-    backups::BackupsCommand, cutover::CutoverArgs, exec, finalize::FinalizeArgs,
-    operations::OperationsCommand, options::OptionArgs, restore::RestoreArgs,
-    rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
+    backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec,
+    finalize::FinalizeArgs, operations::OperationsCommand, options::OptionArgs,
+    restore::RestoreArgs, rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
 };
 
 /// Heading in the help of what every command takes.
-const GLOBAL: &str = "Global options";
+pub(super) const GLOBAL: &str = "Global options";
 
 /// Moves a SQLite database to PostgreSQL and proves that every value arrived.
 #[derive(Debug, Parser)]
@@ -36,16 +35,8 @@ Examples:
   switchback status                    which engine is active, and in which phase"
 )]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        global = true,
-        help_heading = GLOBAL,
-        env = ENDPOINT_VARIABLE,
-        default_value = DEFAULT_ENDPOINT,
-        value_name = "URL"
-    )]
-    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// Database that the server is configured with [default: default]
     #[arg(
         long,

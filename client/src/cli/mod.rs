@@ -4,6 +4,7 @@ mod abort;
 mod args;
 mod backup;
 mod backups;
+mod connection;
 mod cutover;
 mod env;
 mod exec;
@@ -46,14 +47,14 @@ enum Ending {
 
 /// What every command works with.
 struct Session {
-    endpoint: String,
+    config: Config,
     database: Option<String>,
     output: Output,
 }
 
 impl Session {
     async fn connect(&self) -> Result<Client> {
-        Client::connect(Config { endpoint: self.endpoint.clone(), ..Config::default() }).await
+        Client::connect(self.config.clone()).await
     }
 
     fn database(&self) -> String {
@@ -62,10 +63,11 @@ impl Session {
 
     /// A command line that reaches the same server, for hints.
     fn command(&self, rest: &str) -> String {
-        if self.endpoint == DEFAULT_ENDPOINT {
+        let endpoint = &self.config.endpoint;
+        if endpoint == DEFAULT_ENDPOINT {
             format!("switchback {rest}")
         } else {
-            format!("switchback --endpoint {} {rest}", self.endpoint)
+            format!("switchback --endpoint {endpoint} {rest}")
         }
     }
 
@@ -92,7 +94,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let mut session = Session {
-        endpoint: args.endpoint,
+        config: args.connection.config(),
         database: args.database,
         output: Output::new(args.output),
     };

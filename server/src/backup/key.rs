@@ -3,6 +3,7 @@
 use std::{fmt, path::Path};
 
 use super::chunk::ChunkId;
+use crate::access::others_may_read;
 
 /// Contexts of `derive_key`, as docs/backup-format.md has them.
 const KEY_ID: &str = "switchback backup v1 key id";
@@ -177,17 +178,6 @@ impl Keys {
     pub(crate) fn is_exposed(&self) -> bool {
         self.exposed
     }
-}
-
-#[cfg(unix)]
-fn others_may_read(path: &Path) -> std::io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn others_may_read(_path: &Path) -> std::io::Result<bool> {
-    Ok(false)
 }
 
 fn key(text: &str) -> Option<Key> {

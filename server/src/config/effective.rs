@@ -11,6 +11,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {:?}", self.listen.to_string())?;
         writeln!(f, "insecure = {}", self.insecure)?;
+        self.access(f)?;
         writeln!(f, "state_dir = {:?}", self.state_dir)?;
         writeln!(f, "store = {:?}", self.store.shown())?;
         writeln!(f, "restore_dir = {:?}", self.restore_dir)?;
@@ -56,6 +57,26 @@ impl fmt::Display for Config {
             writeln!(f, "validate_every = {every}")?;
             let schedule = database.backup_schedule.as_ref().map_or("", Schedule::text);
             writeln!(f, "backup_schedule = {schedule:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    fn access(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(files) = &self.tls {
+            writeln!(f, "tls_cert = {:?}", files.certificate)?;
+            writeln!(f, "tls_key = {:?}", files.key)?;
+            if let Some(roots) = &files.client_ca {
+                writeln!(f, "tls_client_ca = {roots:?}")?;
+            }
+        }
+        if let Some(path) = &self.tokens {
+            writeln!(f, "tokens = {path:?}")?;
+        }
+        writeln!(f, "reflection = {}", self.reflection)?;
+        if let Some(path) = &self.audit_log {
+            writeln!(f, "audit_log = {path:?}")?;
         }
         Ok(())
     }

@@ -28,11 +28,6 @@ const LEASE: u32 = 15;
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
 const DEFAULT_STATE_DIR: &str = "./switchback-state";
 
-/// Settings of the contract that this version does not have yet. To ignore one would be worse
-/// than to refuse it.
-const LATER: [&str; 4] =
-    ["SWITCHBACK_TLS_CERT", "SWITCHBACK_TLS_KEY", "SWITCHBACK_TLS_CLIENT_CA", "SWITCHBACK_TOKENS"];
-
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -64,6 +59,10 @@ pub fn load(
     let config = Config {
         listen: loader.listen(&file),
         insecure: loader.insecure(&file),
+        tls: loader.tls(&file),
+        tokens: loader.tokens(&file),
+        reflection: loader.reflection(&file),
+        audit_log: loader.audit_log(&file),
         store: loader.store(&file, &state_dir),
         restore_dir: loader
             .get("SWITCHBACK_RESTORE_DIR")
@@ -79,11 +78,6 @@ pub fn load(
         backup_keys: loader.backup_keys(&file),
         databases: loader.databases(file.databases),
     };
-    for name in LATER {
-        if loader.get(name).is_some() {
-            loader.problem(name, "not supported by this version: unset it");
-        }
-    }
     if loader.problems.is_empty() { Ok(config) } else { Err(loader.problems) }
 }
 
@@ -121,20 +115,8 @@ impl<'a> Loader<'a> {
             );
             return SocketAddr::from(([127, 0, 0, 1], 50051));
         };
-        if !address.ip().is_loopback() && !self.insecure(file) {
-            self.problem(
-                "SWITCHBACK_LISTEN",
-                format!(
-                    "{address} is not a loopback address and the traffic is not encrypted: \
-                     listen on 127.0.0.1, or set SWITCHBACK_INSECURE=1 where the network is trusted"
-                ),
-            );
-        }
+        self.exposure(address, file);
         address
-    }
-
-    fn insecure(&self, file: &File) -> bool {
-        file.insecure || self.get("SWITCHBACK_INSECURE") == Some("1")
     }
 
     fn log(&mut self, file: &File) -> String {

@@ -1,5 +1,6 @@
 //! Configuration: the environment first, a TOML file for several databases.
 
+mod access;
 mod effective;
 mod file;
 mod load;
@@ -14,6 +15,7 @@ use switchback_proto::v1::Engine;
 
 use crate::{
     backup::{Schedule, key::Keys},
+    listener::tls::TlsFiles,
     object_store::{S3Options, StoreUrl},
 };
 
@@ -22,8 +24,16 @@ use crate::{
 pub struct Config {
     /// Address of the gRPC server.
     pub listen: SocketAddr,
-    /// Plaintext is allowed on addresses other than loopback.
+    /// Plaintext, and calls without a token, are allowed on addresses other than loopback.
     pub insecure: bool,
+    /// Certificates; `None` for plaintext.
+    pub tls: Option<TlsFiles>,
+    /// File of hashed tokens; `None` where nobody is asked for one.
+    pub tokens: Option<PathBuf>,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// File of the audit log; `None` where it is a part of the log.
+    pub audit_log: Option<PathBuf>,
     /// Where the control database and scratch files are.
     pub state_dir: PathBuf,
     /// Where backups are kept.

@@ -19,9 +19,13 @@ use uuid::Uuid;
 
 use super::{events::EventLog, request::Request, watch::events};
 use crate::{
+    access::audit,
     db::control::{ControlStore, NewOperation, StoredOperation},
     error::{Error, Kind, Reason, Result},
 };
+
+/// Who starts operations by schedule, and those that belong to others.
+const SERVER: &str = "switchbackd";
 
 /// The typed report of an operation.
 pub type Report = result_event::Report;
@@ -75,6 +79,8 @@ struct Resumed {
     /// Number of its newest event.
     last: u64,
     cancel: CancellationToken,
+    /// Who has started it; empty after a restart.
+    caller: String,
 }
 
 /// Every operation of the server.
@@ -117,9 +123,14 @@ impl Operations {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts an operation, or finds the one that the same request id has started before.
-    /// Returns its id.
+    /// Starts an operation of the server's own.
     pub async fn start(&self, request: Request) -> Result<String> {
+        self.start_for(SERVER, request).await
+    }
+
+    /// Starts an operation for a caller, or finds the one that the same request id has started
+    /// before. Returns its id.
+    pub async fn start_for(&self, caller: &str, request: Request) -> Result<String> {
         let _admitted = self.admission.lock().await;
         if !request.request_id().is_empty()
             && let Some(known) =
@@ -140,7 +151,8 @@ impl Operations {
                 request: request.to_json()?,
             })
             .await?;
-        self.spawn(id.clone(), request, String::new(), Resumed::default());
+        let first = Resumed { caller: caller.to_owned(), ..Resumed::default() };
+        self.spawn(id.clone(), request, String::new(), first);
         Ok(id)
     }
 
@@ -169,7 +181,8 @@ impl Operations {
             if cancel_requested {
                 cancel.cancel();
             }
-            self.spawn(id, request, journal, Resumed { last: operation.last_sequence, cancel });
+            let last = operation.last_sequence;
+            self.spawn(id, request, journal, Resumed { last, cancel, ..Resumed::default() });
         }
         Ok(())
     }
@@ -200,7 +213,7 @@ impl Operations {
     }
 
     fn spawn(&self, id: String, request: Request, journal: String, resumed: Resumed) {
-        let Resumed { last, cancel } = resumed;
+        let Resumed { last, cancel, caller } = resumed;
         let (announce, newest) = watch::channel(last);
         let log = EventLog::start(self.store.clone(), id.clone(), last, announce);
         let database = request.database().to_owned();
@@ -217,16 +230,18 @@ impl Operations {
         if last == 0 {
             log.started(StartedEvent { database: database.clone(), kind: kind.into() });
         }
+        let kind_word = kind.word();
         let span =
-            tracing::info_span!("operation", operation_id = id, database, kind = kind.word());
+            tracing::info_span!("operation", operation_id = id, database, kind = kind_word, caller);
         let shutdown = self.shutdown.clone();
         let run = Run { id, database, request, journal, log, cancel, shutdown };
         let this = self.clone();
-        self.tasks.spawn(async move { this.drive(run).await }.instrument(span));
+        self.tasks.spawn(async move { this.drive(run, &caller).await }.instrument(span));
     }
 
-    async fn drive(&self, run: Run) {
+    async fn drive(&self, run: Run, caller: &str) {
         let (id, log) = (run.id.clone(), run.log.clone());
+        let (database, kind) = (run.database.clone(), run.request.kind());
         // A task of its own: a defect in the driver ends this operation, not the server.
         let driver = Arc::clone(&self.driver);
         let work = tokio::spawn(async move { driver.run(run).await }.in_current_span());
@@ -239,7 +254,18 @@ impl Operations {
         });
         match outcome {
             None => log.flush().await,
-            Some(outcome) => end(&log, outcome).await,
+            Some(outcome) => {
+                audit::Ended {
+                    operation_id: &id,
+                    caller,
+                    database: &database,
+                    kind,
+                    state: state_of(&outcome),
+                    reason: outcome.error.as_ref().map_or("", |error| error.reason().as_str()),
+                }
+                .write();
+                end(&log, outcome).await;
+            }
         }
         self.running().remove(&id);
     }
@@ -304,12 +330,16 @@ fn attach(known: &Operation, request: &Request) -> Result<String> {
     .hint("use a new request id for each request"))
 }
 
-async fn end(log: &EventLog, outcome: Outcome) {
-    let state = match &outcome.error {
+fn state_of(outcome: &Outcome) -> OperationState {
+    match &outcome.error {
         None => OperationState::Succeeded,
         Some(error) if error.kind() == Kind::Cancelled => OperationState::Cancelled,
         Some(_) => OperationState::Failed,
-    };
+    }
+}
+
+async fn end(log: &EventLog, outcome: Outcome) {
+    let state = state_of(&outcome);
     if let Some(error) = &outcome.error {
         // Not the error's source: PostgreSQL's own text may hold row values.
         tracing::warn!(reason = error.reason().as_str(), %error, "operation ended");

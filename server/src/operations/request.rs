@@ -19,7 +19,7 @@ macro_rules! requests {
         pub enum Request { $($(#[$doc])* $kind($request),)* }
 
         impl Request {
-            pub(super) fn kind(&self) -> OperationKind {
+            pub(crate) fn kind(&self) -> OperationKind {
                 match self { $(Self::$kind(_) => OperationKind::$kind,)* }
             }
 
@@ -28,7 +28,7 @@ macro_rules! requests {
                 match self { $(Self::$kind(request) => &request.database,)* }
             }
 
-            pub(super) fn request_id(&self) -> &str {
+            pub(crate) fn request_id(&self) -> &str {
                 match self { $(Self::$kind(request) => &request.request_id,)* }
             }
 

@@ -4,7 +4,7 @@ use futures_util::{Stream, stream};
 use switchback_proto::v1::{OperationEvent, OperationState, operation_event::Event};
 use tokio::sync::watch;
 
-use crate::{db::control::ControlStore, error::Result};
+use crate::{db::control::ControlStore, error::Result, task::detached};
 
 const PAGE: u32 = 256;
 
@@ -49,9 +49,9 @@ impl Reader {
                 announce.mark_unchanged();
                 announce.has_changed().is_ok()
             });
-            let page = self.store.events(&self.id, self.next, PAGE).await.inspect_err(|_| {
-                self.ended = true;
-            })?;
+            let (store, id, next) = (self.store.clone(), self.id.clone(), self.next);
+            let page = detached(async move { store.events(&id, next, PAGE).await });
+            let page = page.await.inspect_err(|_| self.ended = true)?;
             if page.is_empty() {
                 match &mut self.announce {
                     Some(announce) if open => {
@@ -69,9 +69,15 @@ impl Reader {
     /// operation goes on elsewhere.
     async fn result(&mut self) -> Result<Option<OperationEvent>> {
         self.ended = true;
-        let operation = self.store.operation(&self.id).await?;
-        let ended = operation.filter(|operation| operation.state() != OperationState::Running);
-        let Some(last) = ended.map(|operation| operation.last_sequence) else { return Ok(None) };
-        Ok(self.store.events(&self.id, last, 1).await?.pop())
+        let (store, id) = (self.store.clone(), self.id.clone());
+        detached(async move {
+            let operation = store.operation(&id).await?;
+            let ended = operation.filter(|operation| operation.state() != OperationState::Running);
+            let Some(last) = ended.map(|operation| operation.last_sequence) else {
+                return Ok(None);
+            };
+            Ok(store.events(&id, last, 1).await?.pop())
+        })
+        .await
     }
 }

@@ -11,6 +11,7 @@ use super::status_of;
 use crate::{
     dialect::{ident, typemap},
     error::{Error, Reason},
+    operations::Request,
 };
 
 const MOST_DIFFERENCES: u32 = 1000;
@@ -28,18 +29,34 @@ const LONGEST_NAME: usize = 40;
 const MOST_TABLES: usize = 10_000;
 const LONGEST_TABLE: usize = 256;
 
-pub(super) fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
+/// Of a request that starts an operation.
+pub(super) fn operation(request: &Request) -> Result<(), Status> {
+    match request {
+        Request::Plan(request) => plan(request),
+        Request::Migrate(request) => migrate(request),
+        Request::Validate(request) => validate(request),
+        Request::Cutover(request) => cutover(request),
+        Request::Rollback(request) => rollback(request),
+        Request::Finalize(request) => finalize(request),
+        Request::Abort(request) => abort(request),
+        Request::Backup(request) => backup(request),
+        Request::Restore(request) => restore(request),
+        Request::VerifyBackup(request) => verify_backup(request),
+    }
+}
+
+fn plan(request: &v1::PlanRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     options(request.options.as_ref())
 }
 
-pub(super) fn migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
+fn migrate(request: &v1::MigrateRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("cutover", v1::CutoverMode::try_from(request.cutover))?;
     options(request.options.as_ref())
 }
 
-pub(super) fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
+fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("level", v1::ValidateLevel::try_from(request.level))?;
     if request.max_differences > MOST_DIFFERENCES {
@@ -48,26 +65,26 @@ pub(super) fn validate(request: &v1::ValidateRequest) -> Result<(), Status> {
     Ok(())
 }
 
-pub(super) fn cutover(request: &v1::CutoverRequest) -> Result<(), Status> {
+fn cutover(request: &v1::CutoverRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     deadline(request.deadline_ms)
 }
 
-pub(super) fn rollback(request: &v1::RollbackRequest) -> Result<(), Status> {
+fn rollback(request: &v1::RollbackRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     deadline(request.deadline_ms)
 }
 
-pub(super) fn finalize(request: &v1::FinalizeRequest) -> Result<(), Status> {
+fn finalize(request: &v1::FinalizeRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("keep_source", v1::KeepSource::try_from(request.keep_source))
 }
 
-pub(super) fn backup(request: &v1::BackupRequest) -> Result<(), Status> {
+fn backup(request: &v1::BackupRequest) -> Result<(), Status> {
     request_id(&request.request_id)
 }
 
-pub(super) fn restore(request: &v1::RestoreRequest) -> Result<(), Status> {
+fn restore(request: &v1::RestoreRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     known("into_engine", v1::Engine::try_from(request.into_engine))?;
     backup_id(&request.backup_id)?;
@@ -87,7 +104,7 @@ pub(super) fn restore(request: &v1::RestoreRequest) -> Result<(), Status> {
     Ok(())
 }
 
-pub(super) fn verify_backup(request: &v1::VerifyBackupRequest) -> Result<(), Status> {
+fn verify_backup(request: &v1::VerifyBackupRequest) -> Result<(), Status> {
     request_id(&request.request_id)?;
     backup_id(&request.backup_id)
 }
@@ -116,7 +133,7 @@ fn deadline(millis: u64) -> Result<(), Status> {
     Ok(())
 }
 
-pub(super) fn abort(request: &v1::AbortRequest) -> Result<(), Status> {
+fn abort(request: &v1::AbortRequest) -> Result<(), Status> {
     request_id(&request.request_id)
 }
 

@@ -4,14 +4,16 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use switchback_proto::v1::{self, database_service_server::DatabaseService};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use super::{check, status_of};
+use super::{Watchers, call::Call, check, roles, status_of};
 use crate::{
     backup::Backups,
     db::DatabaseSet,
     error::Result,
     operations::{self, Operations},
+    task::detached,
 };
 
 /// How often the state of a watched database is looked at.
@@ -23,31 +25,45 @@ pub struct Databases {
     set: Arc<DatabaseSet>,
     operations: Operations,
     backups: Backups,
+    watchers: Watchers,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Databases {
     /// Over the configured databases and the server's operations.
-    pub fn new(set: Arc<DatabaseSet>, operations: Operations, backups: Backups) -> Self {
-        Self { set, operations, backups }
+    pub fn new(
+        set: Arc<DatabaseSet>,
+        operations: Operations,
+        backups: Backups,
+        watchers: Watchers,
+    ) -> Self {
+        Self { set, operations, backups, watchers }
     }
 
     /// Starts an operation and streams its events.
     async fn start<T: Send + 'static>(
         &self,
+        call: &Call,
         request: operations::Request,
         wrap: fn(v1::OperationEvent) -> T,
     ) -> Result<Response<Events<T>>, Status> {
+        call.about(request.database(), request.request_id());
+        call.require(roles::of_operation(&request)).map_err(|error| status_of(&error))?;
+        check::operation(&request)?;
         let started = async {
             self.set.get(request.database())?;
-            let id = self.operations.start(request).await?;
-            self.operations.watch(&id, 1).await
+            // Before it starts: a caller that is refused must not have started something.
+            let place = self.watchers.of_operation()?;
+            let id = self.operations.start_for(call.caller(), request).await?;
+            call.operation(&id);
+            Ok((self.operations.watch(&id, 1).await?, place))
         };
-        let events = started.await.map_err(|error| status_of(&error))?;
-        Ok(Response::new(Box::pin(
-            events.map(move |event| event.map(wrap).map_err(|error| status_of(&error))),
-        )))
+        let (events, place) = started.await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(Box::pin(events.map(move |event| {
+            let _held = &place;
+            event.map(wrap).map_err(|error| status_of(&error))
+        }))))
     }
 }
 
@@ -69,50 +85,45 @@ impl DatabaseService for Databases {
         &self,
         request: Request<v1::PlanRequest>,
     ) -> Result<Response<Self::PlanStream>, Status> {
-        let request = request.into_inner();
-        check::plan(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::PlanResponse { event: Some(event) };
-        self.start(operations::Request::Plan(request), wrap).await
+        self.start(&call, operations::Request::Plan(request), wrap).await
     }
 
     async fn migrate(
         &self,
         request: Request<v1::MigrateRequest>,
     ) -> Result<Response<Self::MigrateStream>, Status> {
-        let request = request.into_inner();
-        check::migrate(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::MigrateResponse { event: Some(event) };
-        self.start(operations::Request::Migrate(Box::new(request)), wrap).await
+        self.start(&call, operations::Request::Migrate(Box::new(request)), wrap).await
     }
 
     async fn validate(
         &self,
         request: Request<v1::ValidateRequest>,
     ) -> Result<Response<Self::ValidateStream>, Status> {
-        let request = request.into_inner();
-        check::validate(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::ValidateResponse { event: Some(event) };
-        self.start(operations::Request::Validate(request), wrap).await
+        self.start(&call, operations::Request::Validate(request), wrap).await
     }
 
     async fn cutover(
         &self,
         request: Request<v1::CutoverRequest>,
     ) -> Result<Response<Self::CutoverStream>, Status> {
-        let request = request.into_inner();
-        check::cutover(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::CutoverResponse { event: Some(event) };
-        self.start(operations::Request::Cutover(request), wrap).await
+        self.start(&call, operations::Request::Cutover(request), wrap).await
     }
 
     async fn abort(
         &self,
         request: Request<v1::AbortRequest>,
     ) -> Result<Response<Self::AbortStream>, Status> {
-        let request = request.into_inner();
-        check::abort(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::AbortResponse { event: Some(event) };
-        self.start(operations::Request::Abort(request), wrap).await
+        self.start(&call, operations::Request::Abort(request), wrap).await
     }
 
     async fn get_database(
@@ -140,6 +151,7 @@ impl DatabaseService for Databases {
         request: Request<v1::WatchDatabaseRequest>,
     ) -> Result<Response<Self::WatchDatabaseStream>, Status> {
         let name = request.into_inner().database;
+        let place = self.watchers.of_database().map_err(|error| status_of(&error))?;
         let first = self.set.state(&name).await.map_err(|error| status_of(&error))?;
         let watch = DatabaseWatch {
             set: Arc::clone(&self.set),
@@ -147,6 +159,7 @@ impl DatabaseService for Databases {
             ticks: tokio::time::interval(WATCH_INTERVAL),
             last: None,
             first: Some(first),
+            _place: place,
         };
         let states = stream::unfold(watch, |mut watch| async move {
             let item = watch.next().await.map_err(|error| status_of(&error));
@@ -164,40 +177,36 @@ impl DatabaseService for Databases {
         &self,
         request: Request<v1::RollbackRequest>,
     ) -> Result<Response<Self::RollbackStream>, Status> {
-        let request = request.into_inner();
-        check::rollback(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::RollbackResponse { event: Some(event) };
-        self.start(operations::Request::Rollback(request), wrap).await
+        self.start(&call, operations::Request::Rollback(request), wrap).await
     }
 
     async fn finalize(
         &self,
         request: Request<v1::FinalizeRequest>,
     ) -> Result<Response<Self::FinalizeStream>, Status> {
-        let request = request.into_inner();
-        check::finalize(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::FinalizeResponse { event: Some(event) };
-        self.start(operations::Request::Finalize(request), wrap).await
+        self.start(&call, operations::Request::Finalize(request), wrap).await
     }
 
     async fn backup(
         &self,
         request: Request<v1::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
-        let request = request.into_inner();
-        check::backup(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::BackupResponse { event: Some(event) };
-        self.start(operations::Request::Backup(request), wrap).await
+        self.start(&call, operations::Request::Backup(request), wrap).await
     }
 
     async fn restore(
         &self,
         request: Request<v1::RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
-        let request = request.into_inner();
-        check::restore(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::RestoreResponse { event: Some(event) };
-        self.start(operations::Request::Restore(request), wrap).await
+        self.start(&call, operations::Request::Restore(request), wrap).await
     }
 
     async fn list_backups(
@@ -212,17 +221,17 @@ impl DatabaseService for Databases {
         &self,
         request: Request<v1::VerifyBackupRequest>,
     ) -> Result<Response<Self::VerifyBackupStream>, Status> {
-        let request = request.into_inner();
-        check::verify_backup(&request)?;
+        let (call, request) = Call::open(request)?;
         let wrap = |event| v1::VerifyBackupResponse { event: Some(event) };
-        self.start(operations::Request::VerifyBackup(request), wrap).await
+        self.start(&call, operations::Request::VerifyBackup(request), wrap).await
     }
 
     async fn delete_backup(
         &self,
         request: Request<v1::DeleteBackupRequest>,
     ) -> Result<Response<v1::DeleteBackupResponse>, Status> {
-        let request = request.into_inner();
+        let (call, request) = Call::open(request)?;
+        call.about(&request.database, "");
         check::backup_id(&request.backup_id)?;
         let deleted = self.backups.delete(&request).await;
         deleted.map(Response::new).map_err(|error| status_of(&error))
@@ -232,7 +241,9 @@ impl DatabaseService for Databases {
         &self,
         request: Request<v1::PruneBackupsRequest>,
     ) -> Result<Response<v1::PruneBackupsResponse>, Status> {
-        let request = request.into_inner();
+        let (call, request) = Call::open(request)?;
+        call.about(&request.database, "");
+        call.require(roles::of_prune(&request)).map_err(|error| status_of(&error))?;
         check::prune(&request)?;
         let pruned = self.backups.prune(&request).await;
         pruned.map(Response::new).map_err(|error| status_of(&error))
@@ -246,6 +257,7 @@ struct DatabaseWatch {
     ticks: tokio::time::Interval,
     first: Option<v1::Database>,
     last: Option<v1::Database>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl DatabaseWatch {
@@ -255,7 +267,8 @@ impl DatabaseWatch {
                 Some(first) => first,
                 None => {
                     self.ticks.tick().await;
-                    self.set.state(&self.name).await?
+                    let (set, name) = (Arc::clone(&self.set), self.name.clone());
+                    detached(async move { set.state(&name).await }).await?
                 }
             };
             if self.last.as_ref() != Some(&state) {

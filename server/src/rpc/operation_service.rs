@@ -10,7 +10,7 @@ use switchback_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{check, status_of};
+use super::{Watchers, call::Call, check, status_of};
 use crate::operations::Operations;
 
 const DEFAULT_PAGE: u32 = 50;
@@ -20,12 +20,13 @@ const LARGEST_PAGE: u32 = 500;
 #[derive(Debug, Clone)]
 pub struct OperationRpc {
     operations: Operations,
+    watchers: Watchers,
 }
 
 impl OperationRpc {
     /// Over the server's operations.
-    pub fn new(operations: Operations) -> Self {
-        Self { operations }
+    pub fn new(operations: Operations, watchers: Watchers) -> Self {
+        Self { operations, watchers }
     }
 }
 
@@ -67,8 +68,10 @@ impl OperationService for OperationRpc {
         request: Request<WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
         let WatchOperationRequest { operation_id, from_sequence } = request.into_inner();
+        let place = self.watchers.of_operation().map_err(|e| status_of(&e))?;
         let events = self.operations.watch(&operation_id, from_sequence).await;
-        let events = events.map_err(|e| status_of(&e))?.map(|event| {
+        let events = events.map_err(|e| status_of(&e))?.map(move |event| {
+            let _held = &place;
             let event = event.map_err(|e| status_of(&e))?;
             Ok(WatchOperationResponse { event: Some(event) })
         });
@@ -79,8 +82,11 @@ impl OperationService for OperationRpc {
         &self,
         request: Request<CancelOperationRequest>,
     ) -> Result<Response<CancelOperationResponse>, Status> {
-        let id = request.into_inner().operation_id;
+        let (call, request) = Call::open(request)?;
+        let id = request.operation_id;
+        call.operation(&id);
         let operation = self.operations.cancel(&id).await.map_err(|e| status_of(&e))?;
+        call.about(&operation.database, "");
         Ok(Response::new(CancelOperationResponse { operation: Some(operation) }))
     }
 }

@@ -42,8 +42,10 @@ fn the_client_knows_every_reason_of_the_server() {
     for reason in Reason::ALL {
         let wanted = match reason.kind() {
             Kind::Invalid | Kind::NotFound => Exit::Usage,
-            Kind::Precondition | Kind::Conflict => Exit::Precondition,
-            Kind::Unavailable => Exit::Unreachable,
+            Kind::Precondition | Kind::Conflict | Kind::Unauthenticated | Kind::Denied => {
+                Exit::Precondition
+            }
+            Kind::Unavailable | Kind::Late => Exit::Unreachable,
             Kind::Differs => Exit::Differs,
             Kind::Cancelled | Kind::Exhausted | Kind::Unimplemented | Kind::Internal => {
                 Exit::Failed

@@ -23,7 +23,7 @@ use self::{
     follow::{Follower, note},
     signals::Signals,
 };
-use super::{DATABASE_VARIABLE, Session, args::ExecArgs, urls::Urls};
+use super::{DATABASE_VARIABLE, Session, args::ExecArgs, connection, urls::Urls};
 
 /// What a shell answers where a program is not there, and where it cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -33,11 +33,7 @@ const NOT_EXECUTABLE: u8 = 126;
 pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<u8> {
     let urls = args.urls.both()?;
     // The program outlives every outage of the server.
-    let config = Config {
-        endpoint: session.endpoint.clone(),
-        reattach_for: Duration::MAX,
-        ..Config::default()
-    };
+    let config = Config { reattach_for: Duration::MAX, ..session.config.clone() };
     let client = Client::connect(config).await?;
     let follower = Follower::begin(client, session.database()).await?;
     let signals = Signals::install()
@@ -68,7 +64,8 @@ pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<u8> {
 /// What lets the program ask `switchback env` as this process would.
 fn variables(session: &Session, urls: &Urls) -> Vec<(&'static str, String)> {
     let mut variables = urls.variables().to_vec();
-    variables.push((ENDPOINT_VARIABLE, session.endpoint.clone()));
+    variables.push((ENDPOINT_VARIABLE, session.config.endpoint.clone()));
+    variables.extend(connection::variables(&session.config));
     variables.push((DATABASE_VARIABLE, session.database()));
     variables
 }
