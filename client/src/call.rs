@@ -21,7 +21,8 @@ pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<OperationEvent>> 
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
     Plan(PlanRequest),
-    Migrate(MigrateRequest),
+    /// With a plan, it is much larger than the others.
+    Migrate(Box<MigrateRequest>),
     Validate(ValidateRequest),
     Cutover(CutoverRequest),
     Rollback(RollbackRequest),

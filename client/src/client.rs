@@ -109,7 +109,7 @@ impl Client {
     /// Moves a database to PostgreSQL.
     pub async fn migrate(&self, mut request: MigrateRequest) -> Result<Operation<MigrateReport>> {
         fill_in(&mut request.request_id);
-        self.start(Call::Migrate(request)).await
+        self.start(Call::Migrate(Box::new(request))).await
     }
 
     /// Compares both engines.
@@ -255,7 +255,7 @@ impl Client {
         let mut operations = self.operations.clone();
         match call.clone() {
             Call::Plan(request) => Ok(events(self.unary(databases.plan(request)).await?)),
-            Call::Migrate(request) => Ok(events(self.unary(databases.migrate(request)).await?)),
+            Call::Migrate(request) => Ok(events(self.unary(databases.migrate(*request)).await?)),
             Call::Validate(request) => Ok(events(self.unary(databases.validate(request)).await?)),
             Call::Cutover(request) => Ok(events(self.unary(databases.cutover(request)).await?)),
             Call::Abort(request) => Ok(events(self.unary(databases.abort(request)).await?)),

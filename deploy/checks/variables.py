@@ -3,7 +3,7 @@
 import re
 
 # The SDK's own, and those of branches that are not merged yet.
-OTHERS = {"AWS_REGION", "SWITCHBACK_TLS_CA", "SWITCHBACK_TOKEN_FILE"}
+OTHERS = {"AWS_REGION"}
 NAME = r"(?:SWITCHBACK|AWS|OTEL)_[A-Z0-9_]+"
 # deploy/make-secrets has some of its own.
 FILES = ("Dockerfile", "deploy/compose.yaml", "deploy/k8s/**/*.yaml", "deploy/systemd/*")

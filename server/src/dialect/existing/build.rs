@@ -77,15 +77,8 @@ impl<'a> Builder<'a> {
         self.inputs.options
     }
 
-    fn add(
-        &mut self,
-        severity: Severity,
-        code: &'static str,
-        place: Place<'_>,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.findings.push(finding(severity, code, place, message, hint));
+    fn say(&mut self, found: Finding) {
+        self.findings.push(found);
     }
 
     fn unmatched(&mut self) {
@@ -103,7 +96,13 @@ impl<'a> Builder<'a> {
                 Severity::Blocker => "the target has no table for its rows",
                 _ => "the target has no table for it; it has no rows",
             };
-            self.add(severity, finding::TABLE_ONLY_IN_SOURCE, Place::table(name), message, hint);
+            self.say(finding(
+                severity,
+                finding::TABLE_ONLY_IN_SOURCE,
+                Place::table(name),
+                message,
+                hint,
+            ));
         }
     }
 
@@ -150,11 +149,11 @@ impl<'a> Builder<'a> {
         if self.options().empty_target {
             let message = format!("{:?} in the target holds rows, which are deleted", target.name);
             let hint = "back them up first if they are not of the application's own migrations";
-            self.add(Severity::Warning, finding::TARGET_EMPTIED, place, message, hint);
+            self.say(finding(Severity::Warning, finding::TARGET_EMPTIED, place, message, hint));
         } else {
             let message = format!("{:?} in the target holds rows already", target.name);
             let hint = "have them deleted with --empty-target, or use an empty database";
-            self.add(Severity::Blocker, finding::TARGET_NOT_EMPTY, place, message, hint);
+            self.say(finding(Severity::Blocker, finding::TARGET_NOT_EMPTY, place, message, hint));
         }
     }
 
@@ -166,13 +165,13 @@ impl<'a> Builder<'a> {
             let of = names(target.triggers.iter().map(|one| one.name.as_str()).collect());
             let message = format!("triggers of the target are off until the switch: {of}");
             let hint = "what they would have done to copied rows has to be in the source already";
-            self.add(Severity::Note, finding::TRIGGERS_OFF, place, message, hint);
+            self.say(finding(Severity::Note, finding::TRIGGERS_OFF, place, message, hint));
         }
         let checks: Vec<&str> = target.checks.iter().map(|one| one.name.as_str()).collect();
         if !checks.is_empty() {
             let message = format!("checked when the rows are there: {}", names(checks));
             let hint = "a row that breaks one of them stops the migration before the switch";
-            self.add(Severity::Note, finding::CHECKED_LATER, place, message, hint);
+            self.say(finding(Severity::Note, finding::CHECKED_LATER, place, message, hint));
         }
     }
 
@@ -213,12 +212,12 @@ impl<'a> Builder<'a> {
             } else {
                 (Severity::Note, "the target has no column for it; it has no values")
             };
-            self.add(severity, finding::COLUMN_ONLY_IN_SOURCE, place, message, hint);
+            self.say(finding(severity, finding::COLUMN_ONLY_IN_SOURCE, place, message, hint));
             if column.not_null && column.default.is_none() && column.generated.is_none() {
                 let message = "takes no NULL and has no default: rows that are new on PostgreSQL \
                                cannot come back without it";
                 let hint = "finalize instead of going back, or give it a default in the source";
-                self.add(Severity::Warning, finding::NO_WAY_BACK, place, message, hint);
+                self.say(finding(Severity::Warning, finding::NO_WAY_BACK, place, message, hint));
             }
         }
     }
@@ -243,7 +242,13 @@ impl<'a> Builder<'a> {
                 );
                 let hint = "rename a column of the source to it, or write an expression for it \
                             into the plan";
-                self.add(Severity::Blocker, finding::COLUMN_WITHOUT_VALUE, place, message, hint);
+                self.say(finding(
+                    Severity::Blocker,
+                    finding::COLUMN_WITHOUT_VALUE,
+                    place,
+                    message,
+                    hint,
+                ));
             } else if column.generated.is_none() {
                 let message = format!(
                     "no column of the source goes to {:?}: it gets its default, and what is \
@@ -251,7 +256,13 @@ impl<'a> Builder<'a> {
                     column.name
                 );
                 let hint = "rename a column of the source to it if there is one";
-                self.add(Severity::Note, finding::COLUMN_ONLY_IN_TARGET, place, message, hint);
+                self.say(finding(
+                    Severity::Note,
+                    finding::COLUMN_ONLY_IN_TARGET,
+                    place,
+                    message,
+                    hint,
+                ));
             }
         }
         names
@@ -297,7 +308,7 @@ impl<'a> Builder<'a> {
                            change carries the whole table over again";
             let hint = "give the target the column, or expect that it takes long";
             let place = Place::table(&source.name);
-            self.add(Severity::Warning, finding::KEY_NOT_CARRIED, place, message, hint);
+            self.say(finding(Severity::Warning, finding::KEY_NOT_CARRIED, place, message, hint));
             return;
         };
         if target.is_unique(&names) {
@@ -310,7 +321,7 @@ impl<'a> Builder<'a> {
         );
         let hint = "nothing is to be done";
         let place = Place::table(&source.name);
-        self.add(Severity::Note, finding::KEY_NOT_INDEXED, place, message, hint);
+        self.say(finding(Severity::Note, finding::KEY_NOT_INDEXED, place, message, hint));
         let hash = blake3::hash(target.name.as_bytes()).to_hex();
         plan.indexes.push(IndexPlan {
             target: format!("switchback_{}_key", &hash[..16]),

@@ -6,7 +6,7 @@ use switchback_proto::v1::{Finding, PlanOptions, Rename, Severity};
 
 use super::{
     matching::{How, Matched, assign},
-    target::TargetSchema,
+    target::{TargetSchema, TargetTable},
     types,
 };
 use crate::dialect::{
@@ -71,13 +71,13 @@ pub fn draft(
     let mut sources = Vec::new();
     for (number, table) in schema.tables.iter().enumerate() {
         if let Some(tool) = bookkeeping(table) {
-            draft.add(
+            draft.say(finding(
                 Severity::Note,
                 finding::BOOKKEEPING_TABLE,
                 Place::table(&table.name),
                 format!("{tool} keeps it for itself: its versions are compared, not copied"),
                 "nothing is to be done",
-            );
+            ));
         } else if selection::is_wanted(&table.name, options) {
             sources.push(number);
         } else {
@@ -106,15 +106,8 @@ fn renamed<'a>(renames: &'a [Rename], table: &str, column: &str) -> Option<&'a s
 }
 
 impl Draft {
-    fn add(
-        &mut self,
-        severity: Severity,
-        code: &'static str,
-        place: Place<'_>,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.findings.push(finding(severity, code, place, message, hint));
+    fn say(&mut self, found: Finding) {
+        self.findings.push(found);
     }
 
     /// An option that names nothing is a mistake, not a wish that came true.
@@ -134,18 +127,18 @@ impl Draft {
             let place = Place::column(&rename.table, &rename.column);
             if !known {
                 let message = "is to be renamed, and the source has no such name";
-                self.add(Severity::Blocker, finding::UNKNOWN_NAME, place, message, hint);
+                self.say(finding(Severity::Blocker, finding::UNKNOWN_NAME, place, message, hint));
             } else if rename.column.is_empty()
                 && !target.tables.iter().any(|table| table.name == rename.target)
             {
                 let message = format!("there is no table {:?} in the target", rename.target);
-                self.add(
+                self.say(finding(
                     Severity::Blocker,
                     finding::UNKNOWN_NAME,
                     place,
                     message,
                     "name a table of the target schema",
-                );
+                ));
             }
         }
         self.findings.extend(selection::unknown(schema, options));
@@ -163,16 +156,16 @@ impl Draft {
         if found.how == How::Loosely {
             let message = format!("goes to {:?}, whose name is alike", table.name);
             let hint = "name another one with --rename if that is wrong";
-            self.add(Severity::Note, finding::MATCHED_BY_LIKENESS, place, message, hint);
+            self.say(finding(Severity::Note, finding::MATCHED_BY_LIKENESS, place, message, hint));
         }
         for reason in &table.unfit {
-            self.add(
+            self.say(finding(
                 Severity::Blocker,
                 finding::TARGET_UNFIT,
                 place,
                 format!("{:?} in the target {reason}", table.name),
                 "give it another shape for the migration, or leave it out with --exclude",
-            );
+            ));
         }
         let names: Vec<&str> = source.columns.iter().map(|column| column.name.as_str()).collect();
         let excluded: Vec<usize> = (0..names.len())
@@ -189,25 +182,8 @@ impl Draft {
             DraftTable { source: number, target: found.target, ..DraftTable::default() };
         for (at, found) in kept.iter().zip(matched) {
             let Some(found) = found else { continue };
-            let column = &source.columns[*at];
-            let place = Place::column(&source.name, &column.name);
-            let theirs = &table.columns[found.target];
-            if found.how == How::Loosely {
-                let message = format!("goes to {:?}, whose name is alike", theirs.name);
-                let hint = "name another one with --rename if that is wrong";
-                self.add(Severity::Note, finding::MATCHED_BY_LIKENESS, place, message, hint);
-            }
-            let candidates = types::candidates(&theirs.r#type, column.affinity, zone);
-            if candidates.is_empty() {
-                self.add(
-                    Severity::Blocker,
-                    finding::TYPE_NOT_SUPPORTED,
-                    place,
-                    format!("nothing of SQLite becomes a {}", theirs.r#type.name),
-                    "leave the column out with --exclude TABLE.COLUMN, or give it another type",
-                );
-            }
-            drafted.pairs.push(Pair { source: *at, target: found.target, candidates });
+            let pair = self.pair((source, *at), (table, found), zone);
+            drafted.pairs.push(pair);
         }
         let paired: HashSet<usize> = drafted.pairs.iter().map(|pair| pair.source).collect();
         let filled: HashSet<usize> = drafted.pairs.iter().map(|pair| pair.target).collect();
@@ -215,6 +191,31 @@ impl Draft {
         drafted.excluded = excluded;
         drafted.defaulted = (0..targets.len()).filter(|at| !filled.contains(at)).collect();
         self.tables.push(drafted);
+    }
+
+    /// A column that has a place.
+    fn pair(
+        &mut self,
+        (source, number): (&Table, usize),
+        (table, found): (&TargetTable, Matched),
+        zone: Option<&str>,
+    ) -> Pair {
+        let (column, theirs) = (&source.columns[number], &table.columns[found.target]);
+        let place = Place::column(&source.name, &column.name);
+        if found.how == How::Loosely {
+            let message = format!("goes to {:?}, whose name is alike", theirs.name);
+            let hint = "name another one with --rename if that is wrong";
+            let note = finding(Severity::Note, finding::MATCHED_BY_LIKENESS, place, message, hint);
+            self.say(note);
+        }
+        let candidates = types::candidates(&theirs.r#type, column.affinity, zone);
+        if candidates.is_empty() {
+            let message = format!("nothing of SQLite becomes a {}", theirs.r#type.name);
+            let hint = "leave the column out with --exclude TABLE.COLUMN, or give it another type";
+            let code = finding::TYPE_NOT_SUPPORTED;
+            self.say(finding(Severity::Blocker, code, place, message, hint));
+        }
+        Pair { source: number, target: found.target, candidates }
     }
 
     fn only_in_target(
