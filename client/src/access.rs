@@ -53,11 +53,11 @@ impl Token {
             Self::File(path) => read(path, "token")?,
         };
         let unusable = || {
-            Error::new(INVALID_FILE, "the token is empty, or has more than one line of ASCII")
+            Error::new(INVALID_FILE, "the token is empty, or is not one word of ASCII")
                 .with_hint("`switchbackd token` makes tokens; its first line is the token")
         };
         let token = text.trim();
-        if token.is_empty() {
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(unusable());
         }
         let mut value: AsciiMetadataValue =

@@ -231,13 +231,24 @@ mod tests {
             (Status::deadline_exceeded("late"), "SERVER_UNREACHABLE", Exit::Unreachable, true),
             (Status::unknown("broken pipe"), "UNKNOWN", Exit::Failed, true),
             (Status::unimplemented("no such call"), "UNIMPLEMENTED", Exit::Failed, false),
-            (Status::permission_denied("no"), "PERMISSION_DENIED", Exit::Failed, false),
+            (Status::permission_denied("no"), "PERMISSION_DENIED", Exit::Precondition, false),
         ] {
             let error = Error::from_status(&status);
             assert_eq!(error.reason(), reason);
             assert_eq!(error.exit(), exit);
             assert_eq!(error.is_connection_lost(), lost);
         }
+    }
+
+    /// A server that speaks TLS, for one: HTTP/2 finds no frames in what it says.
+    #[test]
+    fn a_connection_that_breaks_is_no_answer() {
+        let mut status = Status::internal("h2 protocol error");
+        status.set_source(std::sync::Arc::new(std::io::Error::other("frame with invalid size")));
+        let error = Error::from_status(&status);
+        assert_eq!((error.reason(), error.exit()), (SERVER_UNREACHABLE, Exit::Unreachable));
+        assert!(error.is_connection_lost() && error.message().contains("frame"), "{error}");
+        assert!(!error.hint().is_empty());
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod resume;
 mod rollback;
 mod round;
 mod security;
+mod security_audit;
 mod security_injection;
 mod security_limits;
 mod security_tls;

@@ -1,9 +1,7 @@
-//! Every way in: without a token, with a wrong one, with a role that may not; and what is written
-//! about it.
+//! Every way in: without a token, with a wrong one, with a role that may not.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use serde_json::Value;
 use switchback_proto::v1::{
     ExistingSchema, GetDatabaseRequest, MigrateRequest, Plan, PlanOptions, PruneBackupsRequest,
     RestoreRequest, RollbackRequest, database_service_client::DatabaseServiceClient,
@@ -11,7 +9,7 @@ use switchback_proto::v1::{
 use switchback_tests::{
     certificates::put,
     cli,
-    rig::{Rig, directory},
+    rig::directory,
     server::Server,
     tokens::{Bearer, Token},
 };
@@ -74,7 +72,7 @@ impl Guarded {
         Self { server, viewer, operator, admin, file, directory }
     }
 
-    fn databases(&self, token: &Token) -> Databases {
+    pub(crate) fn databases(&self, token: &Token) -> Databases {
         DatabaseServiceClient::new(token.on(self.server.channel()))
     }
 
@@ -84,9 +82,9 @@ impl Guarded {
     }
 }
 
-type Databases = DatabaseServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Databases = DatabaseServiceClient<InterceptedService<Channel, Bearer>>;
 
-fn code<T>(answer: Result<T, Status>) -> Code {
+pub(crate) fn code<T>(answer: Result<T, Status>) -> Code {
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
@@ -237,92 +235,6 @@ async fn the_command_line_carries_a_token() {
     let arguments = [&with_file[..], &["status"]].concat();
     let elsewhere = cli::run("http://switchback.example:1", &arguments).await;
     assert_eq!((elsewhere.code, elsewhere.reason()), (2, "INVALID_ENDPOINT"));
-}
-
-#[tokio::test]
-async fn the_audit_log_has_who_did_what_and_how_it_ended() {
-    let rig =
-        Rig::of_sql("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)").await;
-    let [viewer, admin] = ["viewer", "admin"].map(|role| Token::make(role, &[]));
-    let place = rig.directory.path();
-    put(&place.join("tokens"), &format!("{}\n{}", viewer.line, admin.line));
-    let [tokens, audit] =
-        ["tokens", "audit.log"].map(|name| place.join(name).display().to_string());
-    let settings = [
-        ("SWITCHBACK_TOKENS", tokens.as_str()),
-        ("SWITCHBACK_AUDIT_LOG", &audit),
-        // No filter hides it.
-        ("SWITCHBACK_LOG", "off"),
-    ];
-    let server = Server::start_with(&rig.source, &rig.database.url, &settings).await;
-    let endpoint = server.endpoint();
-    let run = |arguments: &'static [&str], token: &Token| {
-        let token = token.token.clone();
-        let endpoint = endpoint.clone();
-        async move {
-            let variables = [("SWITCHBACK_TOKEN", token.as_str())];
-            cli::start_with(&endpoint, arguments, &variables).finish().await
-        }
-    };
-    run(&["status"], &viewer).await.expect(0);
-    run(&["backup"], &viewer).await.expect(5);
-    let migrated = run(&["migrate", "--skip-backup", "--request-id", "rq\n7"], &admin).await;
-    migrated.expect(0);
-    run(&["migrate", "--skip-backup"], &admin).await.expect(5);
-    cli::run(&endpoint, &["status"]).await.expect(5);
-
-    let text = fs::read_to_string(&audit).expect("an audit log");
-    let lines: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let find = |outcome: &str, method: &str| {
-        let mut found = lines.iter().filter(|line| {
-            line["outcome"] == outcome && line["method"].as_str().unwrap_or("").ends_with(method)
-        });
-        found.next().unwrap_or_else(|| panic!("no {outcome} {method} in {text}"))
-    };
-    let refused = find("refused", "/Backup");
-    assert_eq!((&refused["caller"], &refused["role"]), (&"the-viewer".into(), &"viewer".into()));
-    assert_eq!(refused["reason"], "PERMISSION_DENIED");
-    let accepted = find("accepted", "/Migrate");
-    for (field, value) in [
-        ("caller", "the-admin"),
-        ("role", "admin"),
-        ("database", "default"),
-        ("request_id", "rq\n7"),
-        ("operation_id", migrated.operation()),
-        ("reason", ""),
-    ] {
-        assert_eq!(accepted[field], value, "{field} of {accepted}");
-    }
-    assert!(accepted["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")));
-    let ended = find("ended", "");
-    assert_eq!(ended["operation_id"], migrated.operation());
-    assert_eq!((&ended["state"], &ended["caller"]), (&"succeeded".into(), &"the-admin".into()));
-    assert_eq!(find("refused", "/GetDatabase")["reason"], "UNAUTHENTICATED");
-    // Reading is written down where it is refused only.
-    assert!(!lines.iter().any(|line| {
-        line["outcome"] == "accepted" && line["method"].as_str().unwrap_or("").contains("Get")
-    }));
-    assert!(!text.contains("swb_") && !server.logs().contains("swb_"));
-    drop(server);
-    rig.finish().await;
-}
-
-/// A file of the audit log may be moved away at any time.
-#[tokio::test]
-async fn the_audit_log_is_rotated_under_the_server() {
-    let place = directory();
-    let audit = place.path().join("audit.log");
-    let path = audit.display().to_string();
-    let guarded = Guarded::start(&[("SWITCHBACK_AUDIT_LOG", &path)]).await;
-    for _ in 0..2 {
-        let request = RestoreRequest { backup_id: "../x".into(), ..Default::default() };
-        let refused = guarded.databases(&guarded.operator).restore(request).await;
-        assert_eq!(code(refused), Code::InvalidArgument);
-        let text = fs::read_to_string(&audit).expect("a line");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        fs::rename(&audit, place.path().join("audit.log.1")).expect("moved");
-    }
 }
 
 #[tokio::test]

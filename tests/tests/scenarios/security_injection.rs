@@ -62,42 +62,8 @@ async fn names_are_no_paths_and_no_sql() {
     rig.cli(&["backup"]).await.expect(0);
     let around = rig.server.state().parent().expect("a parent").to_owned();
     let before = files(&around);
-    let mut databases = rig.server.databases();
-    let mut operations = rig.server.operations();
-    let (default, other) = (|| "default".to_owned(), "20260101T000000Z-0".to_owned());
     for name in NAMES {
-        let hostile = || name.to_owned();
-        let restore = RestoreRequest {
-            database: default(),
-            backup_id: other.clone(),
-            restore_as: hostile(),
-            ..Default::default()
-        };
-        let from = RestoreRequest {
-            database: default(),
-            backup_id: hostile(),
-            restore_as: "copy".into(),
-            ..Default::default()
-        };
-        let verify =
-            VerifyBackupRequest { database: default(), backup_id: hostile(), ..Default::default() };
-        let delete = DeleteBackupRequest { database: default(), backup_id: hostile() };
-        let page = ListOperationsRequest { page_token: hostile(), ..Default::default() };
-        let list = ListBackupsRequest { database: hostile(), ..Default::default() };
-        let backup = BackupRequest { database: hostile(), ..Default::default() };
-        let get = GetOperationRequest { operation_id: hostile() };
-        let cancel = CancelOperationRequest { operation_id: hostile() };
-        for (what, code, wanted) in [
-            ("restore_as", code(databases.restore(restore).await), Code::InvalidArgument),
-            ("restore", code(databases.restore(from).await), Code::InvalidArgument),
-            ("verify", code(databases.verify_backup(verify).await), Code::InvalidArgument),
-            ("delete", code(databases.delete_backup(delete).await), Code::InvalidArgument),
-            ("page", code(operations.list_operations(page).await), Code::InvalidArgument),
-            ("list", code(databases.list_backups(list).await), Code::NotFound),
-            ("backup", code(databases.backup(backup).await), Code::NotFound),
-            ("operation", code(operations.get_operation(get).await), Code::NotFound),
-            ("cancel", code(operations.cancel_operation(cancel).await), Code::NotFound),
-        ] {
+        for (what, code, wanted) in answers(&rig, name).await {
             assert_eq!(code, wanted, "{what} {name:?}");
         }
         assert_canary(&rig, name).await;
@@ -122,11 +88,93 @@ async fn names_are_no_paths_and_no_sql() {
     rig.finish().await;
 }
 
+/// Where a name could be taken for a path or for SQL: what is said, and what should be.
+async fn answers(rig: &Rig, name: &str) -> Vec<(&'static str, Code, Code)> {
+    let (mut databases, mut operations) = (rig.server.databases(), rig.server.operations());
+    let default = || "default".to_owned();
+    let hostile = || name.to_owned();
+    let restore = RestoreRequest {
+        database: default(),
+        backup_id: "20260101T000000Z-0".into(),
+        restore_as: hostile(),
+        ..Default::default()
+    };
+    let from = RestoreRequest {
+        database: default(),
+        backup_id: hostile(),
+        restore_as: "copy".into(),
+        ..Default::default()
+    };
+    let verify =
+        VerifyBackupRequest { database: default(), backup_id: hostile(), ..Default::default() };
+    let delete = DeleteBackupRequest { database: default(), backup_id: hostile() };
+    let page = ListOperationsRequest { page_token: hostile(), ..Default::default() };
+    let list = ListBackupsRequest { database: hostile(), ..Default::default() };
+    let backup = BackupRequest { database: hostile(), ..Default::default() };
+    let get = GetOperationRequest { operation_id: hostile() };
+    let cancel = CancelOperationRequest { operation_id: hostile() };
+    vec![
+        ("restore_as", code(databases.restore(restore).await), Code::InvalidArgument),
+        ("restore", code(databases.restore(from).await), Code::InvalidArgument),
+        ("verify", code(databases.verify_backup(verify).await), Code::InvalidArgument),
+        ("delete", code(databases.delete_backup(delete).await), Code::InvalidArgument),
+        ("page", code(operations.list_operations(page).await), Code::InvalidArgument),
+        ("list", code(databases.list_backups(list).await), Code::NotFound),
+        ("backup", code(databases.backup(backup).await), Code::NotFound),
+        ("operation", code(operations.get_operation(get).await), Code::NotFound),
+        ("cancel", code(operations.cancel_operation(cancel).await), Code::NotFound),
+    ]
+}
+
 fn code<T>(answer: Result<T, Status>) -> Code {
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
 type Change = fn(&mut Plan);
+
+const CHANGES: [(&str, Change); 14] = [
+    ("type", |plan| plan.tables[0].columns[1].r#type = "text); DROP TABLE other.canary; --".into()),
+    ("default", |plan| {
+        plan.tables[0].columns[1].default = "'x'); DROP TABLE other.canary; --".into()
+    }),
+    ("default", |plan| plan.tables[0].columns[1].default = "'x'; DROP TABLE other.canary".into()),
+    ("generated", |plan| {
+        plan.tables[0].columns[1].generated = "'x') STORED); DROP TABLE other.canary; --".into();
+    }),
+    ("codec", |plan| plan.tables[0].columns[1].codec = "text; DROP TABLE other.canary".into()),
+    ("check", |plan| {
+        plan.tables[0].checks[0].expression = "true); DROP TABLE other.canary; --".into()
+    }),
+    ("name of a check", |plan| {
+        plan.tables[0].checks[0].name = "c\"; DROP TABLE other.canary; --".into()
+    }),
+    ("index", |plan| {
+        plan.tables[0].indexes[0].terms = vec!["name); DROP TABLE other.canary; --".into()]
+    }),
+    ("predicate", |plan| {
+        plan.tables[0].indexes[0].predicate = "true; DROP TABLE other.canary".into()
+    }),
+    ("foreign key", |plan| {
+        plan.tables[1].foreign_keys[0].on_delete = "CASCADE; DROP TABLE other.canary; --".into();
+    }),
+    ("name of a table", |plan| plan.tables[1].target = "p\"; DROP TABLE other.canary; --".into()),
+    ("schema", |plan| plan.target_schema = "s\"; DROP TABLE other.canary; --".into()),
+    ("view", |plan| {
+        plan.views = vec![ViewPlan {
+            source: "grown".into(),
+            target: "grown".into(),
+            columns: vec!["id".into()],
+            query: "SELECT 1; DROP TABLE other.canary".into(),
+        }];
+    }),
+    ("another index", |plan| {
+        plan.tables[0].indexes.push(IndexPlan {
+            target: "i".into(),
+            terms: vec!["id".into(), "(SELECT 1)); DROP TABLE other.canary; --".into()],
+            ..Default::default()
+        });
+    }),
+];
 
 /// A plan is SQL in part; each part is one expression or one statement and not the end of one.
 #[tokio::test]
@@ -136,58 +184,7 @@ async fn a_plan_cannot_say_a_second_statement() {
     let path = file.display().to_string();
     rig.cli(&["plan", "--write", &path]).await.expect(0);
     let text = fs::read_to_string(&file).expect("a plan");
-    let changes: [(&str, Change); 14] = [
-        ("type", |plan| {
-            plan.tables[0].columns[1].r#type = "text); DROP TABLE other.canary; --".into()
-        }),
-        ("default", |plan| {
-            plan.tables[0].columns[1].default = "'x'); DROP TABLE other.canary; --".into()
-        }),
-        ("default", |plan| {
-            plan.tables[0].columns[1].default = "'x'; DROP TABLE other.canary".into()
-        }),
-        ("generated", |plan| {
-            plan.tables[0].columns[1].generated =
-                "'x') STORED); DROP TABLE other.canary; --".into();
-        }),
-        ("codec", |plan| plan.tables[0].columns[1].codec = "text; DROP TABLE other.canary".into()),
-        ("check", |plan| {
-            plan.tables[0].checks[0].expression = "true); DROP TABLE other.canary; --".into()
-        }),
-        ("name of a check", |plan| {
-            plan.tables[0].checks[0].name = "c\"; DROP TABLE other.canary; --".into()
-        }),
-        ("index", |plan| {
-            plan.tables[0].indexes[0].terms = vec!["name); DROP TABLE other.canary; --".into()]
-        }),
-        ("predicate", |plan| {
-            plan.tables[0].indexes[0].predicate = "true; DROP TABLE other.canary".into()
-        }),
-        ("foreign key", |plan| {
-            plan.tables[1].foreign_keys[0].on_delete =
-                "CASCADE; DROP TABLE other.canary; --".into();
-        }),
-        ("name of a table", |plan| {
-            plan.tables[1].target = "p\"; DROP TABLE other.canary; --".into()
-        }),
-        ("schema", |plan| plan.target_schema = "s\"; DROP TABLE other.canary; --".into()),
-        ("view", |plan| {
-            plan.views = vec![ViewPlan {
-                source: "grown".into(),
-                target: "grown".into(),
-                columns: vec!["id".into()],
-                query: "SELECT 1; DROP TABLE other.canary".into(),
-            }];
-        }),
-        ("another index", |plan| {
-            plan.tables[0].indexes.push(IndexPlan {
-                target: "i".into(),
-                terms: vec!["id".into(), "(SELECT 1)); DROP TABLE other.canary; --".into()],
-                ..Default::default()
-            });
-        }),
-    ];
-    for (what, change) in changes {
+    for (what, change) in CHANGES {
         let mut plan: Plan = serde_json::from_str(&text).expect("a plan");
         change(&mut plan);
         fs::write(&file, serde_json::to_string(&plan).expect("JSON")).expect("written");
