@@ -9,7 +9,7 @@ use switchback_client::{
 /// What shapes a plan.
 #[derive(Debug, ArgsGroup)]
 pub(crate) struct OptionArgs {
-    /// What to do about a finding: fail, encode or reject; may be given several times
+    /// What to do about a finding: fail, encode, reject or accept; may be given several times
     #[arg(long = "on", value_name = "CODE=CHOICE", value_parser = choice)]
     on: Vec<Choice>,
     /// Names as the source spells them, or in lower case
@@ -120,6 +120,6 @@ fn choice(text: &str) -> Result<Choice, String> {
     }
     let disposition = Disposition::from_word(word.trim())
         .filter(|disposition| *disposition != Disposition::Unspecified)
-        .ok_or_else(|| format!("{word:?} is none of fail, encode and reject"))?;
+        .ok_or_else(|| format!("{word:?} is none of fail, encode, reject and accept"))?;
     Ok(Choice { code: code.to_owned(), disposition: disposition.into() })
 }

@@ -4,7 +4,7 @@
 //! A table that the plan carries follows the source, versions included. What is compared are those
 //! that it does not carry, which the application's own migrations fill in each engine.
 
-use switchback_proto::v1::{Engine, Finding, Plan, Severity};
+use switchback_proto::v1::{Disposition, Engine, Finding, Plan, Severity};
 
 use crate::{
     db::{Database, versions::SqliteVersions},
@@ -27,8 +27,9 @@ pub(super) enum Towards {
 /// and a warning for each that only SQLite has a table of.
 pub(super) async fn findings(database: &Database, plan: &Plan) -> Result<Vec<Finding>> {
     let (sqlite, postgres) = read(database, plan).await?;
+    let weight = if is_accepted(plan) { Severity::Warning } else { Severity::Blocker };
     let mismatches = compare(&sqlite.recorded, &postgres).into_iter();
-    let mut findings: Vec<Finding> = mismatches.map(|found| blocker(&found)).collect();
+    let mut findings: Vec<Finding> = mismatches.map(|found| differing(&found, weight)).collect();
     let alone = sqlite.recorded.iter().filter(|ours| recorded_in(&postgres, ours.tool).is_none());
     // An empty one says nothing either.
     findings.extend(alone.filter(|ours| !ours.versions.is_empty()).map(warning));
@@ -43,10 +44,20 @@ pub(super) async fn require_equal(
     towards: Towards,
 ) -> Result<()> {
     let (sqlite, postgres) = read(database, plan).await?;
-    let mut problems: Vec<String> =
-        compare(&sqlite.recorded, &postgres).iter().map(ToString::to_string).collect();
+    let mut mismatches = compare(&sqlite.recorded, &postgres);
+    mismatches.retain(|_| !is_accepted(plan));
+    let mut problems: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
     problems.extend(upgraded(sqlite.user_version, schema.user_version.into()));
     refuse(&problems, towards)
+}
+
+/// Whether somebody has said that the versions differ by intent: an application may have other
+/// migrations for each engine.
+fn is_accepted(plan: &Plan) -> bool {
+    plan.choices.iter().any(|choice| {
+        choice.code == finding::SCHEMA_VERSION_MISMATCH
+            && choice.disposition() == Disposition::Accept
+    })
 }
 
 fn refuse(problems: &[String], towards: Towards) -> Result<()> {
@@ -89,7 +100,7 @@ fn is_carried(recorded: &Recorded, plan: &Plan) -> bool {
     plan.tables.iter().any(|table| table.source == recorded.table)
 }
 
-fn blocker(found: &Mismatch) -> Finding {
+fn differing(found: &Mismatch, weight: Severity) -> Finding {
     let lacking = [
         (Engine::Sqlite, found.missing_in_sqlite.count),
         (Engine::Postgres, found.missing_in_postgres.count),
@@ -102,8 +113,9 @@ fn blocker(found: &Mismatch) -> Finding {
         _ => "bring both engines to one version of the application, then plan again",
     };
     let code = finding::SCHEMA_VERSION_MISMATCH;
-    let found = finding(Severity::Blocker, code, place, found.to_string(), hint);
-    Finding { count: u64::try_from(count).unwrap_or(u64::MAX), ..found }
+    let found = finding(weight, code, place, found.to_string(), hint);
+    let choices = vec![Disposition::Fail.into(), Disposition::Accept.into()];
+    Finding { count: u64::try_from(count).unwrap_or(u64::MAX), choices, ..found }
 }
 
 fn warning(alone: &Recorded) -> Finding {
@@ -136,7 +148,7 @@ mod tests {
             (&["a", "b"], &["c"], 3, "both engines"),
         ] {
             let mismatches = compare(&[recorded(sqlite)], &[recorded(postgres)]);
-            let found = blocker(&mismatches[0]);
+            let found = differing(&mismatches[0], Severity::Blocker);
             assert_eq!(found.count, count);
             assert_eq!(found.severity(), Severity::Blocker);
             assert!(found.hint.contains(engine), "{found:?}");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::status_of;
 use crate::{
-    dialect::{ident, typemap},
+    dialect::{finding, ident, typemap},
     error::{Error, Reason},
     operations::Request,
 };
@@ -160,16 +160,26 @@ fn options(options: Option<&v1::PlanOptions>) -> Result<(), Status> {
         ));
     }
     names(options)?;
-    let unknown = options.choices.iter().find(|choice| {
-        choice.disposition() == v1::Disposition::Unspecified
-            || !typemap::CHOICES.contains(&choice.code.as_str())
-    });
+    let unknown = options.choices.iter().find(|choice| !is_choice(choice));
     unknown.map_or(Ok(()), |choice| {
         Err(refuse(
-            &format!("there is no choice for {:?}", choice.code),
-            "choices are CODE=fail|encode|reject for the codes that a plan's findings offer",
+            &format!("there is no such choice for {:?}", choice.code),
+            "a plan's findings offer choices: CODE=fail|encode|reject for values, \
+             schema_version_mismatch=fail|accept",
         ))
     })
+}
+
+fn is_choice(choice: &v1::Choice) -> bool {
+    use v1::Disposition::{Accept, Encode, Fail, Reject};
+    let of_values = typemap::CHOICES.contains(&choice.code.as_str());
+    let of_versions = choice.code == finding::SCHEMA_VERSION_MISMATCH;
+    match choice.disposition() {
+        Fail => of_values || of_versions,
+        Encode | Reject => of_values,
+        Accept => of_versions,
+        v1::Disposition::Unspecified => false,
+    }
 }
 
 /// Names become identifiers and patterns.
@@ -231,6 +241,17 @@ mod tests {
         assert_eq!(migrate(&request).unwrap_err().code(), Code::InvalidArgument);
         let request = v1::ValidateRequest { level: -1, ..v1::ValidateRequest::default() };
         assert_eq!(validate(&request).unwrap_err().code(), Code::InvalidArgument);
+        for (code, word, is) in [
+            ("nul_in_text", v1::Disposition::Reject, true),
+            ("nul_in_text", v1::Disposition::Accept, false),
+            ("schema_version_mismatch", v1::Disposition::Accept, true),
+            ("schema_version_mismatch", v1::Disposition::Encode, false),
+            ("nul_in_text", v1::Disposition::Unspecified, false),
+            ("orphans", v1::Disposition::Fail, false),
+        ] {
+            let choice = v1::Choice { code: code.into(), disposition: word.into() };
+            assert_eq!(is_choice(&choice), is, "{code} {word:?}");
+        }
         assert!(migrate(&v1::MigrateRequest::default()).is_ok());
         assert!(plan(&v1::PlanRequest::default()).is_ok());
     }

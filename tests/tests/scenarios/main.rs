@@ -24,6 +24,7 @@ mod damage;
 mod databases;
 mod drift;
 mod examples;
+mod existing_plan;
 mod existing_schema;
 mod existing_takeover;
 mod fence;
