@@ -102,7 +102,8 @@ pub(crate) fn reversed(
             .then(|| OneWay::new(followed.number, &table.name, &key));
         let lenient = plan.guards() == GuardMode::Lenient;
         Ok(ReversedTable {
-            kept_by: kept_by(&followed).filter(|_| lenient),
+            // Values that only SQLite has would go with the row.
+            kept_by: kept_by(&followed).filter(|_| lenient && followed.plan.skipped.is_empty()),
             select: unnested.select(followed.key.as_deref().unwrap_or_default()),
             select_all: unnested.select_all(),
             delete: format!("DELETE FROM main.{name} AS s WHERE {}", exactly(&key)),

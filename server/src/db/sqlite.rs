@@ -6,14 +6,12 @@ use std::{
 };
 
 use sqlx::{
-    Sqlite, SqlitePool,
-    pool::PoolConnection,
+    SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use switchback_proto::v1::{EngineState, EngineStatus};
 
 use super::source::has_log;
-use crate::error::{Error, Reason, Result};
 
 /// A question waits this long for a connection and for a lock; a health check asks every other
 /// second.
@@ -77,30 +75,10 @@ impl SqlitePoolOfSource {
         }
     }
 
-    /// A connection for several questions.
-    pub(super) async fn get(&self) -> Result<PoolConnection<Sqlite>> {
-        self.pool().acquire().await.map_err(|error| self.explain(error))
-    }
-
-    /// For `map_err`.
-    pub(super) fn explain(&self, error: sqlx::Error) -> Error {
-        let path = self.path.display();
-        let code = error.as_database_error().and_then(|error| error.code());
-        // SQLITE_BUSY and SQLITE_LOCKED.
-        let locked = matches!(code.as_deref(), Some("5" | "6"));
-        if locked || matches!(error, sqlx::Error::PoolTimedOut) {
-            let message = format!("{path} is locked by another process");
-            return Error::new(Reason::SourceLocked, message)
-                .hint("wait until the process that holds the lock has finished, then try again");
-        }
-        Error::new(Reason::SourceUnreadable, format!("reading {path} failed: {}", reason(&error)))
-            .hint("the server's user needs read and write access to the file and its directory")
-            .caused_by(error)
-    }
-
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        // The last one to close removes the log, which one that is read-only cannot.
         self.beside_log.close().await;
+        self.pool.close().await;
     }
 }
 

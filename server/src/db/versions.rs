@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
+use rusqlite::{Connection, Row, types::ValueRef};
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::{Transaction, error::SqlState};
 
 use super::{
     Database,
     postgres::{Postgres, explain, failed},
-    sqlite::SqlitePoolOfSource,
+    source::SourceFile,
     target::default_schema,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         versions::{self, Found, Mismatch, Recorded, Relation},
     },
     error::Result,
+    task::blocking,
 };
 
 /// How old what callers are shown may be. Who watches a database asks every second.
@@ -55,7 +56,7 @@ pub(super) struct Cached(Arc<Mutex<Option<(Instant, Shown)>>>);
 impl Database {
     /// What SQLite has. A file that cannot be read is an error.
     pub(crate) async fn sqlite_versions(&self) -> Result<SqliteVersions> {
-        of_sqlite(&self.sqlite).await
+        of_sqlite(&self.source).await
     }
 
     /// What PostgreSQL has in a schema; nothing where there is no such schema. A server that does
@@ -90,13 +91,19 @@ impl Database {
     }
 }
 
-async fn of_sqlite(pool: &SqlitePoolOfSource) -> Result<SqliteVersions> {
-    let failed = |error| pool.explain(error);
-    let mut connection = pool.get().await?;
-    let user_version = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
+/// On a connection that is closed again: one that stays open would keep SQLite from removing the
+/// write-ahead log when everybody else is gone.
+async fn of_sqlite(source: &SourceFile) -> Result<SqliteVersions> {
+    let source = source.clone();
+    blocking(move || {
+        let connection = source.open()?;
+        read_sqlite(&connection).map_err(|error| source.explain(error))
+    })
+    .await
+}
+
+fn read_sqlite(connection: &Connection) -> rusqlite::Result<SqliteVersions> {
+    let user_version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let names: Vec<String> = versions::tables().iter().map(|name| literal(name)).collect();
     // A virtual table has no page of its own, and may need a module that is not there.
     let sql = format!(
@@ -104,24 +111,31 @@ async fn of_sqlite(pool: &SqlitePoolOfSource) -> Result<SqliteVersions> {
          WHERE s.type = 'table' AND s.rootpage > 0 AND lower(s.name) IN ({}) ORDER BY s.name, c.cid",
         names.join(", ")
     );
-    let columns = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await;
-    let columns = columns.map_err(failed)?;
-    let columns = columns.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?)));
-    let columns: Vec<(String, String)> = columns.collect::<sqlx::Result<_>>().map_err(failed)?;
+    let columns = connection
+        .prepare(&sql)?
+        .query_map([], |row| Ok((text(row, 0)?, text(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
     let mut recorded = Vec::new();
     for found in versions::recognise(&relations(columns)) {
-        let sql = AssertSqlSafe(found.select("main"));
-        let rows = sqlx::query(sql).fetch_all(&mut *connection).await.map_err(failed)?;
-        let rows = rows.iter().map(|row| text(row, 0)).collect::<sqlx::Result<_>>();
-        recorded.extend(kept(found, rows.map_err(failed)?));
+        let rows = connection
+            .prepare(&found.select("main"))?
+            .query_map([], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        recorded.extend(kept(found, rows));
     }
     Ok(SqliteVersions { user_version, recorded })
 }
 
 /// SQLite's text need not be UTF-8.
-fn text(row: &SqliteRow, column: usize) -> sqlx::Result<String> {
-    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+    })
 }
 
 /// Tables out of their columns, which come one table after the other.

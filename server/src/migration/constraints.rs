@@ -6,6 +6,7 @@
 
 use switchback_proto::v1::{Finding, Plan};
 use tokio_postgres::Transaction;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     build::{Context, made},
@@ -13,7 +14,10 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    db::{postgres::failed, target::comment_again},
+    db::{
+        postgres::failed,
+        target::{Target, comment_again},
+    },
     dialect::ddl::{self, Statement, StepKind},
     error::{Reason, Result},
 };
@@ -59,15 +63,16 @@ pub(super) async fn validate(context: &Context<'_>, journal: &mut Journal) -> Re
         if done.contains(&step.step) {
             continue;
         }
-        match context.make(made(&plan, &step), &step.sql).await {
+        // PostgreSQL is active: whoever stops the operation does not mean this.
+        let whole = CancellationToken::new();
+        let name = context.name();
+        match context.target.make(name, made(&plan, &step), &step.sql, &whole).await {
             Ok(()) => {}
-            Err(error) if error.is_retryable() || error.reason() == Reason::LeaseHeld => {
-                return Err(error);
-            }
-            Err(error) => {
+            Err(error) if error.reason() == Reason::ValueRefused => {
                 findings.push(not_made(&step, &error));
                 ddl::remove(&mut plan, &step);
             }
+            Err(error) => return Err(error),
         }
     }
     if findings.is_empty() {
@@ -80,6 +85,25 @@ pub(super) async fn validate(context: &Context<'_>, journal: &mut Journal) -> Re
         journal.report.findings.push(finding);
     }
     journal.plan = Some(plan);
+    Ok(())
+}
+
+/// Checks what a server that was killed behind the switch has not checked, before a migration ends.
+/// What rows break, and what is not there any more, stays as it is.
+pub(super) async fn finish(target: &Target, name: &str, plan: &Plan) -> Result<()> {
+    let done = target.steps_done(name).await?;
+    for step in of_kind(plan, StepKind::ForeignKeyValidation) {
+        if done.contains(&step.step) {
+            continue;
+        }
+        let whole = CancellationToken::new();
+        match target.make(name, made(plan, &step), &step.sql, &whole).await {
+            Err(error) if error.is_retryable() || error.reason() == Reason::LeaseHeld => {
+                return Err(error);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
     Ok(())
 }
 

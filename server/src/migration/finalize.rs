@@ -8,7 +8,7 @@ use switchback_proto::v1::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    finished_unless_cut, marked,
+    constraints, finished_unless_cut, marked,
     phase::Event,
     recorded::{self, Recorded},
     returning,
@@ -76,7 +76,12 @@ impl Finalize<'_> {
         }
         let run = self.run;
         let migration = match until_done(run, || target.read_control(name)).await? {
-            Some(control) => control.migration,
+            Some(control) => {
+                if let Ok(plan) = serde_json::from_str(&control.plan) {
+                    until_done(run, || constraints::finish(&target, name, &plan)).await?;
+                }
+                control.migration
+            }
             None => run.journal.clone(),
         };
         // PostgreSQL last: its record says `finalized` only when nothing is left to do.

@@ -86,7 +86,8 @@ impl Catalog {
 
     async fn load_columns(&mut self, client: &impl GenericClient, schema: &str) -> Result<()> {
         let sql = "SELECT c.relname::text, a.attname::text, \
-                     format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated <> '', \
+                     format_type(a.atttypid, a.atttypmod), \
+                     a.attnotnull OR (SELECT t.typnotnull FROM pg_type t WHERE t.oid = a.atttypid), a.attgenerated <> '', \
                      CASE WHEN a.attidentity <> '' THEN pg_get_serial_sequence( \
                        quote_ident($1) || '.' || quote_ident(c.relname), a.attname) END \
                    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \

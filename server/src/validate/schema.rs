@@ -224,7 +224,10 @@ fn compare_foreign_keys(table: &TablePlan, relation: &Relation, found: &mut Foun
         }
         match relation.constraints.get(&key.name).filter(|constraint| constraint.kind == 'f') {
             None => found.add("foreign key", &key.name, "is missing in the target"),
-            Some(actual) if actual.columns != key.columns || actual.parent != key.parent => {
+            Some(actual)
+                if actual.columns != key.columns
+                    || !key.parent.is_empty() && actual.parent != key.parent =>
+            {
                 let message = format!(
                     "is on ({}) and refers to {}, unlike planned",
                     actual.columns.join(", "),

@@ -47,6 +47,8 @@ struct Missing {
     restore: String,
     /// Whether it is there; triggers and settings are made all the same.
     is_there: bool,
+    /// It was made again by the switch.
+    was_made: bool,
 }
 
 impl Target {
@@ -168,6 +170,8 @@ pub(super) async fn give_back(
             (GiveBack::Missing, "setting" | COMMENT) => made.contains(&place),
             (GiveBack::Missing, "trigger") => false,
             (_, "setting" | COMMENT | "trigger") => true,
+            // What the switch has made and is not there now was dropped by the application.
+            (GiveBack::Missing, _) => !missing.is_there && !missing.was_made,
             _ => !missing.is_there,
         };
         if wanted {
@@ -199,8 +203,12 @@ async fn find(
                      AND a.kind <> 'index') \
                  OR EXISTS (SELECT FROM pg_class i JOIN pg_namespace n ON n.oid = i.relnamespace \
                    WHERE n.nspname = a.namespace AND i.relname = a.name AND a.kind = 'index' \
-                     AND i.relkind IN ('i', 'I')) \
-               FROM switchback.set_aside a \
+                     AND i.relkind IN ('i', 'I')), \
+                 EXISTS (SELECT FROM switchback.steps s WHERE s.database = a.database \
+                   AND s.step IN ('primary_key' || w.place, 'unique' || w.place, \
+                     'index' || w.place, 'check' || w.place, 'foreign_key' || w.place)) \
+               FROM switchback.set_aside a CROSS JOIN LATERAL (VALUES (concat(':', a.namespace, \
+                 '.', a.relation, '.', a.name))) AS w (place) \
                WHERE a.database = $1 AND a.seq < $2 AND a.namespace = coalesce($4, a.namespace) \
                  AND a.relation = coalesce($5, a.relation) \
                  AND ($5 IS NULL OR a.kind NOT IN ('foreign_key', 'comment')) \
@@ -214,6 +222,7 @@ async fn find(
         name: row.get(4),
         restore: row.get(5),
         is_there: row.get(6),
+        was_made: row.get(7),
     };
     Ok(rows.map_err(failed)?.iter().map(missing).collect())
 }

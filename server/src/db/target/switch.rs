@@ -164,8 +164,10 @@ pub(super) async fn limit_statements(transaction: &Transaction<'_>, left: Durati
 fn tables(plan: &Plan) -> Vec<String> {
     let own = plan.tables.iter().map(|table| table.target.as_str());
     let bound = ddl::all_foreign_keys(plan).flat_map(|(child, key)| [child, &key.parent]);
+    // A parent in another schema has no name in the plan.
+    let named = own.chain(bound).filter(|table| !table.is_empty());
     let names: BTreeSet<String> =
-        own.chain(bound).map(|table| qualified(&plan.target_schema, table)).collect();
+        named.map(|table| qualified(&plan.target_schema, table)).collect();
     names.into_iter().collect()
 }
 

@@ -1,7 +1,5 @@
-use rusqlite::Connection;
-
 use super::*;
-use crate::{db::source::SourceFile, error::Reason};
+use crate::error::Reason;
 
 fn versions<'a>(recorded: &'a [Recorded], table: &str) -> &'a [String] {
     &recorded.iter().find(|recorded| recorded.tool.table == table).unwrap().versions
@@ -11,7 +9,7 @@ async fn read(sql: &str) -> SqliteVersions {
     let directory = tempfile::tempdir().unwrap();
     let file = SourceFile::new(directory.path().join("a.db"));
     Connection::open(file.path()).unwrap().execute_batch(sql).unwrap();
-    of_sqlite(&SqlitePoolOfSource::new(file.path())).await.unwrap()
+    of_sqlite(&file).await.unwrap()
 }
 
 #[tokio::test]
@@ -47,6 +45,6 @@ async fn text_that_is_no_utf_8_has_a_version() {
 #[tokio::test]
 async fn a_file_that_is_not_there_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
-    let pool = SqlitePoolOfSource::new(&directory.path().join("none.db"));
-    assert_eq!(of_sqlite(&pool).await.unwrap_err().reason(), Reason::SourceUnreadable);
+    let file = SourceFile::new(directory.path().join("none.db"));
+    assert_eq!(of_sqlite(&file).await.unwrap_err().reason(), Reason::SourceUnreadable);
 }

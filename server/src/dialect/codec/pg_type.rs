@@ -160,6 +160,8 @@ pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
             return Some(format!("pg_catalog.convert_to({value}, 'UTF8')"));
         }
         "json" => return Some(format!("pg_catalog.convert_to({value}::pg_catalog.text, 'UTF8')")),
+        // With a scale all values have its digits; without one, equal ones need not.
+        "numeric" if !arguments.is_empty() => "numeric_send",
         "numeric" => {
             return Some(format!("pg_catalog.numeric_send(pg_catalog.trim_scale({value}))"));
         }

@@ -9,7 +9,7 @@ use switchback_proto::v1::{
 
 use super::{
     columns::{self, Subject},
-    draft::{Draft, DraftTable, EXAMPLES},
+    draft::{Draft, DraftTable, EXAMPLES, Pair},
     facts::TableFit,
     keys::{Collision, sources},
     target::{KeyKind, TargetForeignKey, TargetSchema, TargetTable},
@@ -289,7 +289,7 @@ impl<'a> Builder<'a> {
                 let (count, examples) = (orphans.count, orphans.examples.clone());
                 self.findings.push(Finding { count, examples, ..found });
             }
-            plans.push(foreign_key(key, validate));
+            plans.push(foreign_key(key, validate, &self.target.name));
         }
         plans
     }
@@ -345,7 +345,7 @@ impl<'a> Builder<'a> {
                 .filter(|key| key.parent_schema == self.target.name && planned(&key.parent));
             outer.extend(keys.map(|key| OuterForeignKey {
                 table: table.name.clone(),
-                key: Some(foreign_key(key, key.validated)),
+                key: Some(foreign_key(key, key.validated, &self.target.name)),
             }));
         }
         outer
@@ -396,7 +396,15 @@ fn skipped(source: &Table, draft: &DraftTable, fit: &TableFit) -> Vec<String> {
 
 /// Numbers of the source's columns that name its rows.
 fn named_by(source: &Table, draft: &DraftTable, target: &TargetTable) -> Vec<usize> {
-    let mut plan = TablePlan::default();
+    // What the target takes no NULL in has none.
+    let column = |pair: &Pair| ColumnPlan {
+        source: source.columns[pair.source].name.clone(),
+        target: target.columns[pair.target].name.clone(),
+        not_null: target.columns[pair.target].not_null,
+        ..ColumnPlan::default()
+    };
+    let columns = draft.pairs.iter().map(column).collect();
+    let mut plan = TablePlan { columns, ..TablePlan::default() };
     set_primary_key(&mut plan, source, draft, target);
     match capture_key(&keyed(source, &plan)) {
         CaptureKey::Columns(columns) => columns,
@@ -474,11 +482,13 @@ fn check(found: &super::target::TargetCheck) -> CheckPlan {
     }
 }
 
-fn foreign_key(key: &TargetForeignKey, validate: bool) -> ForeignKeyPlan {
+fn foreign_key(key: &TargetForeignKey, validate: bool, schema: &str) -> ForeignKeyPlan {
+    // One of another schema has no name here: nothing of the plan is in its way.
+    let is_here = key.parent_schema == schema;
     ForeignKeyPlan {
         name: key.name.clone(),
         columns: key.columns.clone(),
-        parent: key.parent.clone(),
+        parent: if is_here { key.parent.clone() } else { String::new() },
         parent_columns: key.parent_columns.clone(),
         on_update: key.on_update.clone(),
         on_delete: key.on_delete.clone(),

@@ -9,7 +9,7 @@ use super::{
     types::{self, TargetType},
 };
 use crate::dialect::{
-    codec::{Codec, Moment, Separator, Spacing, Suffix},
+    codec::{Codec, Moment, NumericForm, Separator, Spacing, Suffix},
     finding::{self, Place, finding},
     schema::Column,
 };
@@ -33,7 +33,10 @@ pub(super) fn plan(subject: &Subject<'_>) -> (Option<ColumnPlan>, Vec<Finding>) 
     if target.not_null && fit.nulls > 0 && target.generated.is_none() {
         findings.push(nulls(subject));
     }
-    if !codec.keeps_form() && fit.values > 0 {
+    if column.not_null && !target.not_null && target.generated.is_none() {
+        findings.push(stricter(subject));
+    }
+    if subject.is_key && !names_rows(codec) || !codec.keeps_form() && fit.values > 0 {
         findings.push(form(subject, codec));
     }
     if assumes_a_zone(codec, &fit.shapes) && fit.values > 0 {
@@ -72,6 +75,8 @@ fn choose(subject: &Subject<'_>, findings: &mut Vec<Finding>) -> Option<(Codec, 
     if fit.values == 0 {
         // Whatever the application writes later: the codec that takes most forms.
         let widest = pair.candidates.iter().rev().find(|codec| takes_any_shape(**codec));
+        // A row is found by the very value that its key had.
+        let widest = widest.filter(|_| !subject.is_key);
         let codec = written_back(*widest.or(pair.candidates.first())?, &fit.shapes);
         return Some((codec, format!("the target's column is {name}; no values yet")));
     }
@@ -99,6 +104,13 @@ fn choose(subject: &Subject<'_>, findings: &mut Vec<Finding>) -> Option<(Codec, 
     }
     let codec = *fit.last.as_ref().or(pair.candidates.first())?;
     Some((codec, format!("the target's column is {name}; some values do not fit")))
+}
+
+/// Whether a key comes back as it was: PostgreSQL takes decimals with more zeros for the same.
+fn names_rows(codec: Codec) -> bool {
+    let is_decimal_text =
+        matches!(codec, Codec::NumericAs(_, NumericForm::Text | NumericForm::AnyText));
+    codec.keeps_form() && !is_decimal_text
 }
 
 /// Numbers of which only their range tells the unit.
@@ -178,6 +190,13 @@ fn nulls(subject: &Subject<'_>) -> Finding {
     let code = finding::NOT_NULL_VIOLATED;
     let found = finding(Severity::Blocker, code, place(subject), message, hint);
     Finding { count: fit.nulls, examples: fit.null_examples.clone(), ..found }
+}
+
+fn stricter(subject: &Subject<'_>) -> Finding {
+    let message = "takes no NULL in SQLite, and the target's column does: a row with one cannot \
+                   come back, and stops all others";
+    let hint = "nothing is to be done unless the application writes NULLs there on PostgreSQL";
+    finding(Severity::Note, finding::SOURCE_IS_STRICTER, place(subject), message, hint)
 }
 
 fn form(subject: &Subject<'_>, codec: Codec) -> Finding {

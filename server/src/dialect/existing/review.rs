@@ -49,6 +49,10 @@ impl Review {
         planned: &TablePlan,
         (source, target): (&Table, &TargetTable),
     ) -> DraftTable {
+        // They are carried out as they stand.
+        if planned.settings != target.settings {
+            self.say(planned, "the target has other comments or settings of its indexes now");
+        }
         let mut draft = DraftTable::default();
         let mut filled = Vec::new();
         for column in &planned.columns {
@@ -60,7 +64,9 @@ impl Review {
             let actual = &target.columns[theirs];
             let is_same = column.r#type == actual.r#type.name
                 && column.wire == wire(&actual.r#type)
-                && column.generated == actual.generated.as_deref().unwrap_or_default();
+                && column.generated == actual.generated.as_deref().unwrap_or_default()
+                && column.sequence == actual.sequence.as_deref().unwrap_or_default()
+                && (column.identity, column.not_null) == (actual.identity, actual.not_null);
             if !is_same {
                 let now = &actual.r#type.name;
                 self.say(

@@ -53,6 +53,21 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST && !name.contains('\0')
 }
 
+/// What only the catalogue of an existing schema says, and is compared with it.
+fn is_of_the_application(table: &TablePlan) -> bool {
+    let of_column = |column: &ColumnPlan| {
+        !(column.wire.is_empty() && column.expression.is_empty() && column.sequence.is_empty())
+    };
+    let of_index = |index: &IndexPlan| index.ours || !index.definition.is_empty();
+    table.columns.iter().any(of_column)
+        || table.indexes.iter().any(of_index)
+        || table.checks.iter().any(|check| !check.definition.is_empty())
+        || table.foreign_keys.iter().any(|key| !key.definition.is_empty())
+        || !table.primary_key_definition.is_empty()
+        || !table.settings.is_empty()
+        || !table.triggers.is_empty()
+}
+
 struct Check {
     errors: Vec<String>,
 }
@@ -72,6 +87,12 @@ impl Check {
         // Taken for strict, it would not be what was asked for.
         if GuardMode::try_from(plan.guards).is_err() {
             self.errors.push("the plan has guards of a mode that this server does not know".into());
+        }
+        if plan.existing.is_none() && plan.tables.iter().any(is_of_the_application) {
+            self.errors.push("only tables that are there already have definitions".into());
+        }
+        if plan.existing.is_some() && !plan.views.is_empty() {
+            self.errors.push("views of an existing schema are the application's".into());
         }
         if plan.source_fingerprint != schema.fingerprint {
             self.errors.push("the source's schema is not the one that was planned for".into());
@@ -218,6 +239,13 @@ impl Check {
         let indexes = indexes.map(|index| (&index.target, &index.definition));
         for (name, _) in checks.chain(keys).chain(indexes).filter(|(_, text)| text.is_empty()) {
             self.say(&table.source, &format!("{name:?} has no definition"));
+        }
+        let targets = table.columns.iter().map(|column| column.target.as_str()).collect();
+        for index in table.indexes.iter().filter(|index| index.ours) {
+            self.unique(table, index, &targets);
+            if !index.definition.is_empty() || !index.predicate.is_empty() {
+                self.say(&table.source, "an index of Switchback's own has no definition");
+            }
         }
         let known = ["origin", "always", "replica"];
         for trigger in &table.triggers {
