@@ -224,14 +224,14 @@ impl Operations {
         let kind = request.kind();
         let kind_word = kind.word();
         let span = tracing::info_span!(
+            parent: None,
             "operation",
-            otel.name = format!("operation {kind_word}"),
             operation_id = id,
             database,
             kind = kind_word,
             caller
         );
-        spans::begin_operation(&span);
+        spans::begin_operation(&span, kind);
         self.running().insert(
             id.clone(),
             Running {
@@ -320,13 +320,12 @@ impl Operations {
         from: u64,
     ) -> Result<impl Stream<Item = Result<OperationEvent>> + Send + use<>> {
         self.get(id).await?;
-        self.link(id);
         let announce = self.running().get(id).map(|running| running.announce.clone());
         Ok(events(self.store.clone(), id.to_owned(), from, announce))
     }
 
-    /// Has the call's span name the operation's.
-    fn link(&self, id: &str) {
+    /// Has the call's span name that of an operation which it has not started.
+    pub(crate) fn link(&self, id: &str) {
         let span = self.running().get(id).map(|running| running.span.clone());
         if let Some(span) = span {
             spans::attach(&span);

@@ -5,7 +5,10 @@ use opentelemetry::{
     Context,
     trace::{Status, TraceContextExt},
 };
-use switchback_proto::{v1::Phase, words::Word};
+use switchback_proto::{
+    v1::{OperationKind, Phase},
+    words::Word,
+};
 use tonic::{Code, codegen::http::HeaderMap};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -58,9 +61,11 @@ pub(crate) fn answered(span: &Span, code: Code, reason: Option<&str>) {
 }
 
 /// An operation's span belongs to the call that starts it, and outlives it.
-pub(crate) fn begin_operation(span: &Span) {
+pub(crate) fn begin_operation(span: &Span, kind: OperationKind) {
     // A parent of `tracing` would not end before its children.
     let _ = span.set_parent(Context::current());
+    // Not by a field: the log would have it in every line.
+    span.context().span().update_name(format!("operation {}", kind.word()));
 }
 
 /// The call asks for an operation that another one has started.

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::{
 use serde_json::Value as Json;
 use switchback_tests::{
     DEADLINE,
-    cli::{Run, start_with},
+    cli::{Run, Running, start_with},
     cluster::{self, Cluster},
     rig::{Rig, directory},
     server::Server,
@@ -78,9 +78,26 @@ async fn rig(settings: &[(&str, &str)]) -> Rig {
 }
 
 async fn migrate(rig: &Rig, flags: &str) -> Run {
+    start(rig, flags).finish().await
+}
+
+fn start(rig: &Rig, flags: &str) -> Running {
     let parent = format!("00-{TRACE}-{PARENT}-{flags}");
     let variables = [("TRACEPARENT", parent.as_str()), ("TRACESTATE", "vendor=1")];
-    start_with(&rig.server.endpoint(), &["migrate"], &variables).finish().await
+    start_with(&rig.server.endpoint(), &["migrate"], &variables)
+}
+
+/// The first span of a name to come.
+async fn find(spans: &mut UnboundedReceiver<Span>, name: &str) -> Span {
+    let found = async {
+        while let Some(span) = spans.recv().await {
+            if span.name == name {
+                return span;
+            }
+        }
+        panic!("the collector has ended");
+    };
+    timeout(DEADLINE, found).await.unwrap_or_else(|_| panic!("{name} never came"))
 }
 
 /// Spans until the server has sent its last one.
@@ -158,6 +175,38 @@ async fn a_migration_is_a_part_of_its_callers_trace() {
     let phase = lines.iter().find(|line| line["phase"] == "copying").expect("a line");
     assert_eq!(phase["trace_id"], TRACE, "{phase}");
     assert!(lines.iter().any(|line| line["message"] == "ready" && line["trace_id"].is_null()));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_ends_before_its_operation_and_another_one_links_to_it() {
+    let (endpoint, mut spans) = collector().await;
+    let mut rig = rig(&[(ENDPOINT, endpoint.as_str()), OFTEN]).await;
+    // The migration waits for the lock.
+    let lock = rig.source();
+    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let mut migrate = start(&rig, "01");
+    let mut id = String::new();
+    migrate
+        .find(|event| {
+            id = event["operation_id"].as_str().unwrap_or(&id).to_owned();
+            event["event"] == "phase" && event["phase"] == "installing"
+        })
+        .await;
+    drop(migrate);
+    let call = find(&mut spans, "switchback.v1.DatabaseService/Migrate").await;
+    let mut watching = rig.start(&["operations", "watch", &id]);
+    watching.next().await.expect("an event");
+    lock.execute_batch("COMMIT").expect("it is given back");
+    watching.finish().await.expect(0);
+
+    let all = last(&mut rig, &mut spans).await;
+    let operation = all.iter().find(|span| span.name == "operation migrate").expect("one");
+    assert_eq!(operation.parent_span_id, call.span_id);
+    let watch = "switchback.v1.OperationService/WatchOperation";
+    let watch = all.iter().find(|span| span.name == watch).expect("a call");
+    let linked: Vec<_> = watch.links.iter().map(|link| link.span_id.clone()).collect();
+    assert_eq!(linked, std::slice::from_ref(&operation.span_id));
     rig.finish().await;
 }
 
