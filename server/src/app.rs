@@ -62,8 +62,11 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     })?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let scrape = scrape(&config).await?;
-    let takers =
-        Takers { otlp: config.otlp.as_ref(), scraped: scrape.as_ref().map(Scrape::reader) };
+    let takers = Takers {
+        service_name: config.service_name.as_deref(),
+        otlp: config.otlp.as_ref(),
+        scraped: scrape.as_ref().map(Scrape::reader),
+    };
     let metrics = Metrics::start(takers, &holder.id, &set)?;
     traces.send(&holder.id)?;
     operations.resume().await?;

@@ -77,6 +77,7 @@ pub fn load(
         lease: loader.lease(&file),
         otlp: loader.otlp(Signal::Metrics),
         traces: loader.otlp(Signal::Traces),
+        service_name: loader.get("OTEL_SERVICE_NAME").map(str::to_owned),
         metrics_listen: loader.metrics_listen(&file),
         backup_keys: loader.backup_keys(&file),
         databases: loader.databases(file.databases),

@@ -52,6 +52,8 @@ pub struct Config {
     pub otlp: Option<Otlp>,
     /// Where spans go; `None` where they are not sent.
     pub traces: Option<Otlp>,
+    /// What the server is called in metrics and traces, where that is set.
+    pub service_name: Option<String>,
     /// Address where metrics are scraped; `None` where they are not.
     pub metrics_listen: Option<SocketAddr>,
     /// Keys that encrypt and decrypt backups.

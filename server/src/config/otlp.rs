@@ -61,8 +61,6 @@ pub struct Otlp {
     pub interval: Duration,
     /// The longest that an export takes.
     pub timeout: Duration,
-    /// What the server is called, where that is set.
-    pub service_name: Option<String>,
     /// Names of the headers that go with an export. The SDK reads their values: those are secrets.
     pub headers: Vec<String>,
 }
@@ -119,7 +117,6 @@ impl<'a> Loader<'a> {
             endpoint: Secret::new(endpoint),
             interval,
             timeout,
-            service_name: self.get("OTEL_SERVICE_NAME").map(str::to_owned),
             headers: self.headers(signal),
         })
     }
@@ -246,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_for_metrics_goes_first() {
-        let given = otlp(&[
+        let config = loaded(&[
             (TO, "nowhere at all"),
             ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://[::1]:4317/"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "250"),
@@ -254,11 +251,13 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "500"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC"),
             ("OTEL_SERVICE_NAME", "mover"),
+            ("OTEL_TRACES_EXPORTER", "none"),
         ])
         .unwrap();
+        let given = config.otlp.unwrap();
         assert_eq!(given.shown(), "http://[::1]:4317");
         assert_eq!((given.interval.as_millis(), given.timeout.as_millis()), (250, 500));
-        assert_eq!(given.service_name.as_deref(), Some("mover"));
+        assert_eq!(config.service_name.as_deref(), Some("mover"));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Metrics {
 /// Who gets metrics.
 #[derive(Debug)]
 pub struct Takers<'a> {
+    /// What the server is called, where that is set.
+    pub service_name: Option<&'a str>,
     /// A collector.
     pub otlp: Option<&'a Otlp>,
     /// Whoever scrapes.
@@ -61,12 +63,11 @@ impl Metrics {
         server_id: &str,
         set: &Arc<DatabaseSet>,
     ) -> Result<Option<Self>> {
-        let Takers { otlp, scraped } = takers;
+        let Takers { service_name, otlp, scraped } = takers;
         if otlp.is_none() && scraped.is_none() {
             return Ok(None);
         }
         let over = CancellationToken::new();
-        let service_name = otlp.and_then(|otlp| otlp.service_name.as_deref());
         let mut provider =
             SdkMeterProvider::builder().with_resource(resource(service_name, server_id));
         if let Some(otlp) = otlp {

@@ -38,6 +38,7 @@ pub struct Traces {
     exporter: Arc<OnceLock<SpanExporter>>,
     /// Where they are to go; `None` where they are not sent.
     otlp: Option<Otlp>,
+    service_name: Option<String>,
     _over: DropGuard,
 }
 
@@ -57,8 +58,13 @@ impl Traces {
             provider =
                 provider.with_batch_exporter(Spans::new(Arc::clone(&exporter), over.clone()));
         }
-        let otlp = config.traces.clone();
-        Self { provider: provider.build(), exporter, otlp, _over: over.drop_guard() }
+        Self {
+            provider: provider.build(),
+            exporter,
+            otlp: config.traces.clone(),
+            service_name: config.service_name.clone(),
+            _over: over.drop_guard(),
+        }
     }
 
     /// The layer that makes spans of those of `tracing`. Events are not a part of them: the log
@@ -82,7 +88,7 @@ impl Traces {
             Error::new(Reason::InvalidRequest, format!("spans cannot be sent: {error}"))
                 .hint("see the OTEL_EXPORTER_OTLP_* variables; without an endpoint nothing is sent")
         })?;
-        exporter.set_resource(&resource(otlp.service_name.as_deref(), server_id));
+        exporter.set_resource(&resource(self.service_name.as_deref(), server_id));
         // It is called once.
         let _ = self.exporter.set(exporter);
         tracing::info!(collector = otlp.shown(), interval = ?otlp.interval, "spans are sent");
