@@ -1,7 +1,7 @@
 //! What a client shows to a server: a token, and certificates.
 
 use std::{
-    fmt, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,10 @@ pub const CA_VARIABLE: &str = "SWITCHBACK_TLS_CA";
 pub const CERTIFICATE_VARIABLE: &str = "SWITCHBACK_TLS_CLIENT_CERT";
 /// Environment variable with the path of the client's key.
 pub const KEY_VARIABLE: &str = "SWITCHBACK_TLS_CLIENT_KEY";
+/// Environment variable with the span that calls belong to, as W3C's Trace Context writes it.
+pub const TRACEPARENT_VARIABLE: &str = "TRACEPARENT";
+/// Environment variable with what goes with it.
+pub const TRACESTATE_VARIABLE: &str = "TRACESTATE";
 /// Environment variable that allows a token to go unencrypted to another machine.
 pub const INSECURE_VARIABLE: &str = "SWITCHBACK_INSECURE";
 
@@ -68,21 +72,48 @@ impl Token {
     }
 }
 
-/// Gives each call its token.
+/// The span of the caller's that calls belong to, as W3C's Trace Context writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// `00-<trace id>-<span id>-<flags>`
+    pub parent: Option<String>,
+    /// What goes with it.
+    pub state: Option<String>,
+}
+
+impl Trace {
+    /// What the environment says.
+    pub fn from_env() -> Self {
+        let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self { parent: set(TRACEPARENT_VARIABLE), state: set(TRACESTATE_VARIABLE) }
+    }
+}
+
+/// Gives each call its token, and the span that it belongs to.
 #[derive(Debug, Clone)]
-pub(crate) struct Bearer(Option<Token>);
+pub(crate) struct Bearer {
+    token: Option<Token>,
+    trace: Vec<(&'static str, AsciiMetadataValue)>,
+}
 
 impl Bearer {
-    /// Fails where the token cannot be read now.
-    pub(crate) fn new(token: Option<Token>) -> Result<Self> {
+    /// Fails where the token cannot be read now. What is no trace is not sent: it is in nobody's
+    /// way.
+    pub(crate) fn new(token: Option<Token>, trace: &Trace) -> Result<Self> {
         token.as_ref().map(Token::header).transpose()?;
-        Ok(Self(token))
+        let headers = [("traceparent", &trace.parent), ("tracestate", &trace.state)];
+        let header =
+            |(name, value): (_, &Option<String>)| Some((name, value.as_ref()?.parse().ok()?));
+        Ok(Self { token, trace: headers.into_iter().filter_map(header).collect() })
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
+        for (name, value) in &self.trace {
+            request.metadata_mut().insert(*name, value.clone());
+        }
+        if let Some(token) = &self.token {
             let value = token.header().map_err(|error| Status::unauthenticated(error.message()))?;
             request.metadata_mut().insert("authorization", value);
         }
@@ -151,7 +182,19 @@ mod tests {
             let error = Token::Text(wrong.to_owned()).header().unwrap_err();
             assert_eq!(error.reason(), INVALID_FILE, "{wrong:?}");
         }
-        assert!(Bearer::new(Some(Token::File("/nowhere/token".into()))).is_err());
+        assert!(
+            Bearer::new(Some(Token::File("/nowhere/token".into())), &Trace::default()).is_err()
+        );
+    }
+
+    #[test]
+    fn a_trace_goes_with_each_call_and_what_is_none_does_not() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = Trace { parent: Some(parent.into()), state: Some("not\nsound".into()) };
+        let mut bearer = Bearer::new(None, &trace).unwrap();
+        let sent = bearer.call(Request::new(())).unwrap();
+        assert_eq!(sent.metadata().get("traceparent").unwrap(), parent);
+        assert!(sent.metadata().get("tracestate").is_none());
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Client {
     /// `INVALID_ENDPOINT`, `INVALID_FILE`, or `SERVER_UNREACHABLE`.
     pub async fn connect(config: Config) -> Result<Self> {
         let address = config.address()?;
-        let bearer = Bearer::new(config.token.clone())?;
+        let bearer = Bearer::new(config.token.clone(), &config.trace)?;
         let mut endpoint = Endpoint::from_shared(address.clone())
             .map_err(|_| invalid_endpoint("it is no address"))?
             .connect_timeout(config.connect_timeout)

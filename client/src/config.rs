@@ -5,7 +5,7 @@ use std::{env, ffi::OsStr, net::IpAddr, path::PathBuf, time::Duration};
 use tonic::transport::Uri;
 
 use crate::{
-    Error, Result, Tls, Token,
+    Error, Result, Tls, Token, Trace,
     access::{
         CA_VARIABLE, CERTIFICATE_VARIABLE, INSECURE_VARIABLE, KEY_VARIABLE, TOKEN_FILE_VARIABLE,
         TOKEN_VARIABLE,
@@ -28,6 +28,8 @@ pub struct Config {
     pub tls: Tls,
     /// The token of each call; `None` for a server that asks for none.
     pub token: Option<Token>,
+    /// The span of the caller's that calls belong to.
+    pub trace: Trace,
     /// A token may go unencrypted to another machine.
     pub insecure: bool,
     /// For a connection: long enough for a packet lost twice, short enough for a person.
@@ -45,6 +47,7 @@ impl Default for Config {
             endpoint: DEFAULT_ENDPOINT.to_owned(),
             tls: Tls::default(),
             token: None,
+            trace: Trace::default(),
             insecure: false,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
@@ -77,7 +80,7 @@ impl Config {
         Ok(address)
     }
 
-    /// The defaults, with what the environment says of the server, TLS and the token.
+    /// The defaults, with what the environment says of the server, TLS, the token and the trace.
     pub fn from_env() -> Self {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -89,6 +92,7 @@ impl Config {
                 certificate: path(CERTIFICATE_VARIABLE),
                 key: path(KEY_VARIABLE),
             },
+            trace: Trace::from_env(),
             token: file.or_else(|| set(TOKEN_VARIABLE).map(Token::Text)),
             insecure: env::var_os(INSECURE_VARIABLE).as_deref() == Some(OsStr::new("1")),
             ..Self::default()

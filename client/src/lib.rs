@@ -26,7 +26,7 @@ mod watch;
 
 pub use access::{
     CA_VARIABLE, CERTIFICATE_VARIABLE, INSECURE_VARIABLE, KEY_VARIABLE, TOKEN_FILE_VARIABLE,
-    TOKEN_VARIABLE, Tls, Token,
+    TOKEN_VARIABLE, TRACEPARENT_VARIABLE, TRACESTATE_VARIABLE, Tls, Token, Trace,
 };
 pub use backups::{Backups, LatestBackup};
 pub use client::{Client, Health};

@@ -33,7 +33,7 @@ def known_series(root):
     names = (root / "server/src/telemetry/names.rs").read_text()
     in_code = dict(re.findall(r'name: "(switchback\.\w+)",\s*unit: "([^"]*)"', names))
     rows = re.findall(
-        r"^\| `(switchback\.\w+)` \|[^|]*\|[^|]*\| (\w+); (.*) \|$",
+        r"^\| `(switchback\.\w+)` \|[^|]*\|[^|]*\|[^|]*\| (\w+); (.*) \|$",
         (root / "docs/metrics.md").read_text(),
         re.MULTILINE,
     )

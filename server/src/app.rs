@@ -15,22 +15,26 @@ use crate::{
     operations::Operations,
     rpc::{self, DRAIN, Databases, Door, OperationRpc, Services, Watchers},
     shutdown,
-    telemetry::metrics::Metrics,
+    telemetry::{
+        metrics::{Metrics, Takers},
+        scrape::Scrape,
+        traces::Traces,
+    },
 };
 
 /// Runs the service until it is asked to stop.
-pub fn run(config: Config) -> Result<()> {
+pub fn run(config: Config, traces: Traces) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Error::new(Reason::Internal, "cannot start the runtime").caused_by(error)
     })?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, traces));
     // Blocking readers see their channel closed; one that hangs in a read is left behind.
     runtime.shutdown_timeout(Duration::from_secs(2));
     served
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(config: Config, traces: Traces) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
     let door = Door::open(&config)?;
     warn_of_keys(&config);
@@ -57,8 +61,14 @@ async fn serve(config: Config) -> Result<()> {
             .hint("another server may be running there: set SWITCHBACK_LISTEN to another address")
     })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let metrics = config.otlp.as_ref().map(|otlp| Metrics::start(otlp, &holder.id, &set));
-    let metrics = metrics.transpose()?;
+    let scrape = scrape(&config).await?;
+    let takers = Takers {
+        service_name: config.service_name.as_deref(),
+        otlp: config.otlp.as_ref(),
+        scraped: scrape.as_ref().map(Scrape::reader),
+    };
+    let metrics = Metrics::start(takers, &holder.id, &set)?;
+    traces.send(&holder.id)?;
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
@@ -76,6 +86,9 @@ async fn serve(config: Config) -> Result<()> {
         async move { set.follow_decisions(&stop).await }
     };
     tokio::spawn(followed);
+    if let Some(scrape) = scrape {
+        tokio::spawn(scrape.serve(stop.clone()));
+    }
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
     let services = services(&set, &operations, backups);
@@ -83,9 +96,12 @@ async fn serve(config: Config) -> Result<()> {
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
-    if let Some(metrics) = metrics {
-        metrics.stop().await;
-    }
+    let measured = async {
+        if let Some(metrics) = metrics {
+            metrics.stop().await;
+        }
+    };
+    tokio::join!(measured, traces.stop());
     set.close().await;
     tracing::info!("stopped");
     served
@@ -95,6 +111,14 @@ fn services(set: &Arc<DatabaseSet>, operations: &Operations, backups: Backups) -
     let watchers = Watchers::default();
     let databases = Databases::new(Arc::clone(set), operations.clone(), backups, watchers.clone());
     Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
+}
+
+/// The listener of scrapes, where there is to be one.
+async fn scrape(config: &Config) -> Result<Option<Scrape>> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let scrape = Scrape::bind(address).await?;
+    tracing::info!(%address, "metrics can be scraped");
+    Ok(Some(scrape))
 }
 
 fn warn_of_keys(config: &Config) {

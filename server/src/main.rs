@@ -92,8 +92,8 @@ fn main() -> ExitCode {
         print!("{config}");
         return ExitCode::SUCCESS;
     }
-    telemetry::log::start(&config);
-    match app::run(config) {
+    let traces = telemetry::log::start(&config);
+    match app::run(config, traces) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(reason = error.reason().as_str(), hint = error.hint_text(), %error, "stopped");

@@ -5,7 +5,7 @@ use std::{env, ffi::OsStr, path::PathBuf};
 use clap::Args as ArgsGroup;
 use switchback_client::{
     CA_VARIABLE, CERTIFICATE_VARIABLE, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE,
-    INSECURE_VARIABLE, KEY_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Tls, Token,
+    INSECURE_VARIABLE, KEY_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Tls, Token, Trace,
 };
 
 use super::args::GLOBAL;
@@ -57,6 +57,7 @@ impl ConnectionArgs {
             endpoint: self.endpoint,
             tls: Tls { ca: named(self.ca), certificate: named(self.cert), key: named(self.key) },
             token: named(self.token_file).map(Token::File).or(text.map(Token::Text)),
+            trace: Trace::from_env(),
             insecure: env::var_os(INSECURE_VARIABLE).as_deref() == Some(OsStr::new("1")),
             ..Config::default()
         }

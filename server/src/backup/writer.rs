@@ -8,6 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::Instrument;
 
 use super::{
     chunk::{ChunkId, ChunkRef, LARGEST, Sink},
@@ -22,6 +23,7 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::{blocking, cancelled},
+    telemetry::spans,
 };
 
 /// Chunks that are in memory and on their way at once. A store answers after some tens of
@@ -129,7 +131,8 @@ impl Sink for Writer {
                     self.check_going()?;
                 }
                 Claim::Ours(flight) => {
-                    self.upload(id, content, flight).await?;
+                    let span = spans::backup_chunk(length.into());
+                    self.upload(id, content, flight).instrument(span).await?;
                     break;
                 }
             }

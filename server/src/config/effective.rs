@@ -4,7 +4,7 @@ use std::fmt;
 
 use switchback_proto::words::Word;
 
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, Otlp};
 use crate::{backup::Schedule, db::postgres::masked, object_store::Encryption};
 
 impl fmt::Display for Config {
@@ -33,15 +33,11 @@ impl fmt::Display for Config {
         };
         writeln!(f, "log_format = {format:?}")?;
         writeln!(f, "lease = {}", self.lease.as_secs())?;
-        if let Some(otlp) = &self.otlp {
-            // Comments: these settings are variables only.
-            writeln!(f, "\n# metrics, by OTEL_* variables")?;
-            writeln!(f, "# endpoint = {:?}", otlp.shown())?;
-            writeln!(f, "# interval_ms = {}", otlp.interval.as_millis())?;
-            let headers: Vec<String> =
-                otlp.headers.iter().map(|name| format!("{name}=***")).collect();
-            writeln!(f, "# headers = {:?}", headers.join(","))?;
+        if let Some(address) = self.metrics_listen {
+            writeln!(f, "metrics_listen = {:?}", address.to_string())?;
         }
+        sent(f, "metrics", self.otlp.as_ref())?;
+        sent(f, "traces", self.traces.as_ref())?;
         let keys: Vec<String> = self.backup_keys.iter().map(|key| key.id().to_string()).collect();
         // A comment: the setting has keys or a path, and these are what names the keys.
         writeln!(f, "\n# backup_keys = {keys:?}")?;
@@ -80,4 +76,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Comments: these settings are variables only.
+fn sent(f: &mut fmt::Formatter<'_>, what: &str, otlp: Option<&Otlp>) -> fmt::Result {
+    let Some(otlp) = otlp else { return Ok(()) };
+    writeln!(f, "\n# {what}, by OTEL_* variables")?;
+    writeln!(f, "# endpoint = {:?}", otlp.shown())?;
+    writeln!(f, "# interval_ms = {}", otlp.interval.as_millis())?;
+    let headers: Vec<String> = otlp.headers.iter().map(|name| format!("{name}=***")).collect();
+    writeln!(f, "# headers = {:?}", headers.join(","))
 }

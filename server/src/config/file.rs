@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) listen: Option<String>,
+    pub(super) metrics_listen: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) insecure: bool,
     pub(super) tls_cert: Option<PathBuf>,

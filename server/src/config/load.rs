@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     Config, DatabaseConfig, LogFormat, Secret,
     file::{Database, File},
+    otlp::Signal,
 };
 use crate::backup::{Schedule, key::Keys};
 
@@ -74,7 +75,10 @@ pub fn load(
         log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
         lease: loader.lease(&file),
-        otlp: loader.otlp(),
+        otlp: loader.otlp(Signal::Metrics),
+        traces: loader.otlp(Signal::Traces),
+        service_name: loader.get("OTEL_SERVICE_NAME").map(str::to_owned),
+        metrics_listen: loader.metrics_listen(&file),
         backup_keys: loader.backup_keys(&file),
         databases: loader.databases(file.databases),
     };
@@ -93,7 +97,11 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn problem(&mut self, setting: &str, message: impl Into<String>) {
-        self.problems.push(Problem { setting: setting.into(), message: message.into() });
+        let problem = Problem { setting: setting.into(), message: message.into() };
+        // What is for metrics and for spans is looked at for each.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn parse(&mut self, text: &str) -> File {
@@ -117,6 +125,28 @@ impl<'a> Loader<'a> {
         };
         self.exposure(address, file);
         address
+    }
+
+    /// Where metrics are scraped; in plaintext and by anybody, so that other machines are let in
+    /// only where somebody answers for it.
+    fn metrics_listen(&mut self, file: &File) -> Option<SocketAddr> {
+        let text = self.get("SWITCHBACK_METRICS_LISTEN").or(file.metrics_listen.as_deref());
+        let text = text.filter(|text| !text.is_empty())?;
+        let setting = "SWITCHBACK_METRICS_LISTEN";
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            let message = format!("{text:?} is no address and port such as 127.0.0.1:9464");
+            self.problem(setting, message);
+            return None;
+        };
+        if !address.ip().is_loopback() && !self.insecure(file) {
+            let message = format!(
+                "{address} is not a loopback address, and metrics are served unencrypted and \
+                 without a token: listen on 127.0.0.1, or set SWITCHBACK_INSECURE=1 where the \
+                 network is trusted"
+            );
+            self.problem(setting, message);
+        }
+        Some(address)
     }
 
     fn log(&mut self, file: &File) -> String {

@@ -50,6 +50,12 @@ pub struct Config {
     pub lease: Duration,
     /// Where metrics go; `None` where they are not sent.
     pub otlp: Option<Otlp>,
+    /// Where spans go; `None` where they are not sent.
+    pub traces: Option<Otlp>,
+    /// What the server is called in metrics and traces, where that is set.
+    pub service_name: Option<String>,
+    /// Address where metrics are scraped; `None` where they are not.
+    pub metrics_listen: Option<SocketAddr>,
     /// Keys that encrypt and decrypt backups.
     pub(crate) backup_keys: Keys,
     /// Databases by name; at least one.

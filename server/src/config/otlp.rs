@@ -1,4 +1,4 @@
-//! Where metrics go, by the standard `OTEL_*` variables.
+//! Where metrics and spans go, by the standard `OTEL_*` variables.
 //!
 //! The SDK reads most of them itself and passes over what it does not understand. Here they are
 //! checked, so that a wrong one stops the start like any other setting.
@@ -10,11 +10,12 @@ use tonic::transport::Uri;
 use super::{Secret, load::Loader};
 
 /// Milliseconds, as OpenTelemetry's specification has them.
-const INTERVAL: u64 = 60_000;
+const METRICS_INTERVAL: u64 = 60_000;
+const TRACES_INTERVAL: u64 = 5_000;
 const TIMEOUT: u64 = 10_000;
 
-/// Variables that take one of a few words, after `OTEL_EXPORTER_OTLP_` or
-/// `OTEL_EXPORTER_OTLP_METRICS_`.
+/// Variables that take one of a few words, after `OTEL_EXPORTER_OTLP_`,
+/// `OTEL_EXPORTER_OTLP_METRICS_` or `OTEL_EXPORTER_OTLP_TRACES_`.
 const WORDS: [(&str, &[&str]); 4] = [
     ("PROTOCOL", &["grpc"]),
     ("COMPRESSION", &["none", "gzip"]),
@@ -25,7 +26,33 @@ const WORDS: [(&str, &[&str]); 4] = [
 /// What the SDK does not read. To ignore one would be worse than to refuse it.
 const LATER: [&str; 3] = ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"];
 
-/// Metrics are sent to a collector.
+/// Samplers that the SDK knows. For another word it would take everything.
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Metrics,
+    Traces,
+}
+
+impl Signal {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Metrics => "METRICS",
+            Self::Traces => "TRACES",
+        }
+    }
+}
+
+/// Metrics, or spans, are sent to a collector.
 #[derive(Debug, Clone)]
 pub struct Otlp {
     /// The collector; may hold a password.
@@ -34,8 +61,6 @@ pub struct Otlp {
     pub interval: Duration,
     /// The longest that an export takes.
     pub timeout: Duration,
-    /// What the server is called, where that is set.
-    pub service_name: Option<String>,
     /// Names of the headers that go with an export. The SDK reads their values: those are secrets.
     pub headers: Vec<String>,
 }
@@ -58,29 +83,33 @@ impl Otlp {
 
 impl<'a> Loader<'a> {
     /// `None` where no endpoint is given: nothing is sent then.
-    pub(super) fn otlp(&mut self) -> Option<Otlp> {
-        let (setting, endpoint) = self.of_metrics("ENDPOINT")?;
+    pub(super) fn otlp(&mut self, signal: Signal) -> Option<Otlp> {
+        let (setting, endpoint) = self.of_signal(signal, "ENDPOINT")?;
         let is_disabled =
             self.get("OTEL_SDK_DISABLED").is_some_and(|word| word.eq_ignore_ascii_case("true"));
-        match self.get("OTEL_METRICS_EXPORTER") {
+        let exporter = format!("OTEL_{}_EXPORTER", signal.word());
+        match self.get(&exporter) {
             _ if is_disabled => return None,
             None | Some("otlp") => {}
             Some("none") => return None,
-            Some(other) => {
-                let message = format!("{other:?} is neither otlp nor none");
-                self.problem("OTEL_METRICS_EXPORTER", message);
-            }
+            Some(other) => self.problem(&exporter, format!("{other:?} is neither otlp nor none")),
         }
-        let insecure = self.of_metrics("INSECURE");
+        let insecure = self.of_signal(signal, "INSECURE");
         let insecure = insecure.is_some_and(|(_, word)| word.eq_ignore_ascii_case("true"));
         let endpoint = with_scheme(endpoint, insecure);
         if address(&endpoint).is_none() {
             // It may hold a password.
             self.problem(&setting, "no URL of a collector such as http://localhost:4317");
         }
-        self.check_words();
-        let interval = self.millis("OTEL_METRIC_EXPORT_INTERVAL", INTERVAL);
-        let timeout = match self.of_metrics("TIMEOUT") {
+        self.check_words(signal);
+        let interval = match signal {
+            Signal::Metrics => self.millis("OTEL_METRIC_EXPORT_INTERVAL", METRICS_INTERVAL),
+            Signal::Traces => {
+                self.check_sampler();
+                self.millis("OTEL_BSP_SCHEDULE_DELAY", TRACES_INTERVAL)
+            }
+        };
+        let timeout = match self.of_signal(signal, "TIMEOUT") {
             Some((name, _)) => self.millis(&name, TIMEOUT),
             None => Duration::from_millis(TIMEOUT),
         };
@@ -88,30 +117,44 @@ impl<'a> Loader<'a> {
             endpoint: Secret::new(endpoint),
             interval,
             timeout,
-            service_name: self.get("OTEL_SERVICE_NAME").map(str::to_owned),
-            headers: self.headers(),
+            headers: self.headers(signal),
         })
     }
 
-    /// A variable for metrics, or the one for every signal: its name and what it is set to.
-    fn of_metrics(&self, suffix: &str) -> Option<(String, &'a str)> {
-        let names = ["OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
-        let mut names = names.into_iter().map(|prefix| format!("{prefix}{suffix}"));
-        names.find_map(|name| self.get(&name).map(|value| (name, value)))
+    /// A variable for one signal, or the one for every signal: its name and what it is set to.
+    fn of_signal(&self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
+        let own = format!("OTEL_EXPORTER_OTLP_{}_{suffix}", signal.word());
+        let names = [own, format!("OTEL_EXPORTER_OTLP_{suffix}")];
+        names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
     }
 
-    fn check_words(&mut self) {
+    fn check_words(&mut self, signal: Signal) {
         for (suffix, known) in WORDS {
-            let Some((name, word)) = self.of_metrics(suffix) else { continue };
+            let Some((name, word)) = self.of_signal(signal, suffix) else { continue };
             if !known.iter().any(|known| known.eq_ignore_ascii_case(word)) {
                 let message = format!("{word:?} is not supported: {}", known.join(", "));
                 self.problem(&name, message);
             }
         }
         for suffix in LATER {
-            if let Some((name, _)) = self.of_metrics(suffix) {
+            if let Some((name, _)) = self.of_signal(signal, suffix) {
                 self.problem(&name, "not supported by this version: unset it");
             }
+        }
+    }
+
+    fn check_sampler(&mut self) {
+        if let Some(word) = self.get("OTEL_TRACES_SAMPLER")
+            && !SAMPLERS.contains(&word)
+        {
+            let message = format!("{word:?} is not supported: {}", SAMPLERS.join(", "));
+            self.problem("OTEL_TRACES_SAMPLER", message);
+        }
+        if let Some(text) = self.get("OTEL_TRACES_SAMPLER_ARG")
+            && !text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share))
+        {
+            let message = format!("{text:?} is no number from 0 to 1");
+            self.problem("OTEL_TRACES_SAMPLER_ARG", message);
         }
     }
 
@@ -125,8 +168,8 @@ impl<'a> Loader<'a> {
         Duration::from_millis(millis.unwrap_or(default))
     }
 
-    fn headers(&mut self) -> Vec<String> {
-        let Some((name, text)) = self.of_metrics("HEADERS") else { return Vec::new() };
+    fn headers(&mut self, signal: Signal) -> Vec<String> {
+        let Some((name, text)) = self.of_signal(signal, "HEADERS") else { return Vec::new() };
         let header = |pair: &str| {
             let (key, value) = pair.split_once('=')?;
             let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -200,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_for_metrics_goes_first() {
-        let given = otlp(&[
+        let config = loaded(&[
             (TO, "nowhere at all"),
             ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://[::1]:4317/"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "250"),
@@ -208,11 +251,30 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "500"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC"),
             ("OTEL_SERVICE_NAME", "mover"),
+            ("OTEL_TRACES_EXPORTER", "none"),
         ])
         .unwrap();
+        let given = config.otlp.unwrap();
         assert_eq!(given.shown(), "http://[::1]:4317");
         assert_eq!((given.interval.as_millis(), given.timeout.as_millis()), (250, 500));
-        assert_eq!(given.service_name.as_deref(), Some("mover"));
+        assert_eq!(config.service_name.as_deref(), Some("mover"));
+    }
+
+    #[test]
+    fn spans_have_variables_of_their_own() {
+        let config = loaded(&[
+            (TO, "http://c:4317"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4317"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ])
+        .unwrap();
+        let traces = config.traces.unwrap();
+        assert_eq!((traces.shown().as_str(), traces.interval.as_millis()), ("http://t:4317", 50));
+        assert_eq!(config.otlp.unwrap().shown(), "http://c:4317");
+        let config = loaded(&[(TO, "http://c:4317"), ("OTEL_TRACES_EXPORTER", "none")]).unwrap();
+        assert!(config.traces.is_none() && config.otlp.is_some());
     }
 
     #[test]
@@ -237,6 +299,10 @@ mod tests {
             ("OTEL_METRIC_EXPORT_INTERVAL", "1m"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
             ("OTEL_METRICS_EXPORTER", "prometheus"),
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_TRACES_SAMPLER", "xray"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
             ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "both"),

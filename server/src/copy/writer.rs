@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio::sync::mpsc::Receiver;
 use tokio_postgres::Transaction;
+use tracing::Instrument;
 
 use super::{
     CopyJob, CopyProgress, OnProgress, TableJob,
@@ -16,6 +17,7 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::cancelled,
+    telemetry::{metrics, spans},
 };
 
 /// Writes the chunks of a reader until it has no more.
@@ -31,23 +33,30 @@ pub(super) async fn write_chunks(
             let transaction = client.transaction().await.map_err(failed)?;
             let unsynced = "SET LOCAL synchronous_commit = off";
             transaction.batch_execute(unsynced).await.map_err(failed)?;
-            loop {
+            let (mut rows, mut bytes) = (0, 0);
+            let span = loop {
                 let table = &shared.tables[chunk.table];
+                let more = added(&chunk);
+                let span = spans::copy_chunk(&table.plan.source, more.0, more.1);
                 write(job, &transaction, table, &mut chunk)
+                    .instrument(span.clone())
                     .await
                     .map_err(|error| place(error, table))?;
+                (rows, bytes) = (rows + more.0, bytes + more.1);
                 if chunk.commit {
-                    break;
+                    break span;
                 }
                 report(progress, table, &chunk);
                 // A reader that failed in the middle of such a table: all of it is undone.
                 let Some(next) = chunks.recv().await else { return Ok(()) };
                 chunk = next;
-            }
+            };
             failpoint::hit("chunk.before");
-            transaction.commit().await.map_err(failed)?;
+            transaction.commit().instrument(span).await.map_err(failed)?;
             failpoint::hit("chunk.after");
-            report(progress, &shared.tables[chunk.table], &chunk);
+            let table = &shared.tables[chunk.table];
+            metrics::record_copied(&job.plan.database, &table.plan.source, rows, bytes);
+            report(progress, table, &chunk);
         }
         Ok(())
     };
@@ -77,6 +86,12 @@ async fn write(
         write_rejects(transaction, database, name, &chunk.rejects).await?;
     }
     job.target.write_position(transaction, (database, name), &chunk.from, &chunk.at).await
+}
+
+/// Rows and bytes that a chunk brings.
+fn added(chunk: &Chunk) -> (u64, u64) {
+    let Chunk { from, at, .. } = chunk;
+    (at.rows.saturating_sub(from.rows), at.bytes.saturating_sub(from.bytes))
 }
 
 fn report(progress: OnProgress<'_>, table: &TableJob, chunk: &Chunk) {

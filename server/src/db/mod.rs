@@ -15,4 +15,4 @@ mod tls;
 pub(crate) mod versions;
 mod way_back;
 
-pub use set::{Database, DatabaseSet, Known};
+pub use set::{Database, DatabaseSet, Known, PoolNow};

@@ -78,6 +78,19 @@ pub struct Known<'a> {
     pub answers: Option<bool>,
     /// When the newest backup was taken, in milliseconds since 1970.
     pub backed_up_at: Option<i64>,
+    /// Its connections to PostgreSQL.
+    pub pool: PoolNow,
+}
+
+/// Connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolNow {
+    /// Those that nobody uses.
+    pub idle: u32,
+    /// Those that somebody uses.
+    pub used: u32,
+    /// Most that there may be.
+    pub size: u32,
 }
 
 /// Every configured database.
@@ -240,6 +253,7 @@ impl DatabaseSet {
                 lag: database.known_lag(&record),
                 answers: asked.map(|(_, answers)| answers),
                 backed_up_at: database.standing.backed_up_at(),
+                pool: database.pool(),
             })
         })
     }
@@ -277,6 +291,15 @@ impl DatabaseSet {
 }
 
 impl Database {
+    fn pool(&self) -> PoolNow {
+        let now = self.postgres.pool_state();
+        PoolNow {
+            idle: now.idle_connections,
+            used: now.connections.saturating_sub(now.idle_connections),
+            size: self.config.pool_size,
+        }
+    }
+
     /// The target, as this server may change it.
     pub fn target(&self) -> Target {
         Target::new(self.postgres.clone(), self.holder.clone())

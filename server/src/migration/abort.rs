@@ -2,6 +2,7 @@
 
 use switchback_proto::v1::{AbortReport, AbortRequest, Engine, MigrateRequest, Phase};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     activation,
@@ -17,6 +18,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
+    telemetry::spans,
 };
 
 /// Ends a migration that has not been cut over and undoes it.
@@ -27,7 +29,7 @@ pub(super) async fn run(
     halt: &CancellationToken,
 ) -> Outcome {
     let _gate = database.gate.lock().await;
-    match undo(database, store, run, halt).await {
+    match undo(database, store, run, halt).instrument(spans::phase(Phase::Aborting)).await {
         Ok(report) => Outcome { report: Some(Report::Abort(report)), error: None },
         Err(error) => Outcome { report: None, error: Some(error) },
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use switchback_proto::v1::{CutoverMode, LagEvent, MigrateRequest, Phase, Severity};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     activation,
@@ -42,6 +43,7 @@ use crate::{
     error::{Error, Kind, Reason, Result},
     operations::{Outcome, Run},
     task::cancelled,
+    telemetry::spans,
 };
 
 /// How often a full state directory is tried again.
@@ -125,7 +127,12 @@ impl<'a> Coordinator<'a> {
                 _ => {}
             }
             let begun = Instant::now();
-            let result = self.patiently(phase, &mut journal).await;
+            let span = spans::phase(phase);
+            let result = self.patiently(phase, &mut journal).instrument(span.clone()).await;
+            if let Err(error) = &result {
+                spans::failed(&span, error.reason().as_str());
+            }
+            drop(span);
             self.account(phase, begun, &mut journal);
             let event = match result {
                 Ok(event) => Ok(event),

@@ -6,6 +6,7 @@ use switchback_proto::v1::{
     Engine, FinalizeReport, FinalizeRequest, Finding, KeepSource, Phase, Severity,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     constraints, finished_unless_cut, marked,
@@ -26,6 +27,7 @@ use crate::{
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
+    telemetry::spans,
 };
 
 /// A comparison that is older says little of what was written since.
@@ -40,7 +42,8 @@ pub(super) async fn run(
 ) -> Option<Outcome> {
     let _gate = database.gate.lock().await;
     let finalize = Finalize { database, store, backups, run: &run, halt: &halt };
-    let done = finalize.finalize(request).await;
+    // It has one phase: what comes before it only asks.
+    let done = finalize.finalize(request).instrument(spans::phase(Phase::Finalizing)).await;
     finished_unless_cut(&run, done.map(Report::Finalize))
 }
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tracing::Instrument;
 
 use super::{build::Context, journal::Journal};
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::blocking,
+    telemetry::spans,
     validate::Follow,
 };
 
@@ -158,7 +160,8 @@ impl Follower {
             // All that was read is durable in the source before the target has it.
             let seen = reader.settled.take();
             let (mut reader, beat) = self.beat(reader, since.applied).await?;
-            self.apply(&since, &mut batch, beat).await?;
+            let span = spans::batch((batch.upto - since.applied).unsigned_abs());
+            self.apply(&since, &mut batch, beat).instrument(span).await?;
             reader.settled = seen;
             self.put_back(reader);
             self.lag.record(batch.newest, batch.upto);

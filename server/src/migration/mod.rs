@@ -37,8 +37,9 @@ mod watching;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use switchback_proto::v1::{PlanReport, PlanRequest};
+use switchback_proto::v1::{Phase, PlanReport, PlanRequest};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     backup::Backups,
@@ -46,6 +47,7 @@ use crate::{
     dialect::ddl,
     error::{Reason, Result},
     operations::{Driver, Outcome, Report, Request, Run},
+    telemetry::spans,
 };
 
 /// Runs every kind of operation.
@@ -163,7 +165,7 @@ async fn plan(
     halt: &CancellationToken,
 ) -> Result<Report> {
     let started = std::time::Instant::now();
-    run.log.phase(switchback_proto::v1::Phase::Planning);
+    run.log.phase(Phase::Planning);
     let options = request.options.clone().unwrap_or_default();
     let planned = planning::make(planning::Inputs {
         database,
@@ -172,6 +174,7 @@ async fn plan(
         log: &run.log,
         halt,
     })
+    .instrument(spans::phase(Phase::Planning))
     .await?;
     for finding in &planned.plan.findings {
         run.log.finding(finding.clone());

@@ -10,6 +10,7 @@ use std::{
 use rusqlite::Connection;
 use switchback_proto::v1::Plan;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tracing::Instrument;
 
 use super::{build::Context, journal::Journal, keeping::Leaving};
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
     error::{Error, Reason, Result},
     failpoint,
     task::blocking,
+    telemetry::spans,
 };
 
 /// How long a batch waits for SQLite's lock: readers of a rollback-journal file hold it up.
@@ -141,7 +143,8 @@ impl Reverser {
         if behind == 0 {
             return Ok(CarriedBack { changes: 0, took: began.elapsed() });
         }
-        let changes = self.carry(&mut client, since, async |_| Ok(())).await?.0;
+        let carried = self.carry(&mut client, since, async |_| Ok(()));
+        let changes = carried.instrument(spans::batch(behind)).await?.0;
         self.tell(behind.saturating_sub(changes), changes);
         Ok(CarriedBack { changes, took: began.elapsed() })
     }

@@ -6,6 +6,7 @@ use switchback_proto::v1::{
     CutoverForecast, Finding, LagEvent, Phase, RollbackReport, RollbackRequest, Severity,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     attempt::{AGAIN, Limit},
@@ -28,6 +29,7 @@ use crate::{
     error::{Error, Reason, Result},
     operations::{Outcome, Report, Run},
     task::cancelled,
+    telemetry::spans,
 };
 
 /// A rollback does not wait for longer than this until the lag is small.
@@ -72,7 +74,8 @@ impl Rollback<'_> {
             self.require_versions(&recorded).await?;
             let mut left = LeftBehind::default();
             let accepted = request.accept_unrepresentable;
-            carried = self.settle_within(&reverser, accepted, &mut left).await?;
+            let settled = self.settle_within(&reverser, accepted, &mut left);
+            carried = settled.instrument(spans::phase(Phase::Reversible)).await?;
             findings = left.drift;
         }
         self.enter(Phase::Reversible, Event::RollbackAsked).await?;
@@ -81,7 +84,7 @@ impl Rollback<'_> {
         let (database, store, shutdown) = (self.database, self.store, &self.run.shutdown);
         let accepted = request.accept_unrepresentable;
         let way = Return { database, store, reverser: &reverser, plan, limit, accepted, shutdown };
-        match way.go().await {
+        match way.go().instrument(spans::phase(Phase::RollingBack)).await {
             Ok(Gone { pause_ms, epoch, changes, left_behind, findings: left }) => {
                 findings.extend(left);
                 // Whatever the state directory lacks, it is so.

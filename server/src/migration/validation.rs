@@ -8,6 +8,7 @@ use switchback_proto::{
 };
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{build::Context, following::Follower, journal::Journal, recorded};
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     dialect::schema::SourceSchema,
     error::{Error, Reason, Result},
     operations::{EventLog, Outcome, Report, Run},
+    telemetry::spans,
     validate::{self, Follow, KeptAside, TargetReader, ValidateJob, ValidateProgress},
 };
 
@@ -32,7 +34,8 @@ pub(super) async fn run(
     halt: &CancellationToken,
 ) -> Outcome {
     run.log.phase(Phase::Validating);
-    match compare(database, request, &run.log, halt).await {
+    let compared = compare(database, request, &run.log, halt);
+    match compared.instrument(spans::phase(Phase::Validating)).await {
         Err(error) => Outcome { report: None, error: Some(error) },
         Ok(report) => {
             let all = request.tables.is_empty() && request.level() != ValidateLevel::Counts;

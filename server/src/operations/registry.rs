@@ -14,7 +14,7 @@ use switchback_proto::{
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::{events::EventLog, request::Request, watch::events};
@@ -22,6 +22,7 @@ use crate::{
     access::audit,
     db::control::{ControlStore, NewOperation, StoredOperation},
     error::{Error, Kind, Reason, Result},
+    telemetry::{metrics, spans},
 };
 
 /// Who starts operations by schedule, and those that belong to others.
@@ -71,6 +72,7 @@ struct Running {
     changes_data: bool,
     cancel: CancellationToken,
     announce: watch::Receiver<u64>,
+    span: Span,
 }
 
 /// What is known of an operation that begins to run: nothing, the first time.
@@ -136,7 +138,9 @@ impl Operations {
             && let Some(known) =
                 self.store.by_request(request.database(), request.request_id()).await?
         {
-            return attach(&known, &request);
+            let id = attach(&known, &request)?;
+            self.link(&id);
+            return Ok(id);
         }
         if request.changes_data() {
             self.refuse_second(request.database())?;
@@ -218,6 +222,16 @@ impl Operations {
         let log = EventLog::start(self.store.clone(), id.clone(), last, announce);
         let database = request.database().to_owned();
         let kind = request.kind();
+        let kind_word = kind.word();
+        let span = tracing::info_span!(
+            parent: None,
+            "operation",
+            operation_id = id,
+            database,
+            kind = kind_word,
+            caller
+        );
+        spans::begin_operation(&span, kind);
         self.running().insert(
             id.clone(),
             Running {
@@ -225,14 +239,12 @@ impl Operations {
                 changes_data: request.changes_data(),
                 cancel: cancel.clone(),
                 announce: newest,
+                span: span.clone(),
             },
         );
         if last == 0 {
             log.started(StartedEvent { database: database.clone(), kind: kind.into() });
         }
-        let kind_word = kind.word();
-        let span =
-            tracing::info_span!("operation", operation_id = id, database, kind = kind_word, caller);
         let shutdown = self.shutdown.clone();
         let run = Run { id, database, request, journal, log, cancel, shutdown };
         let this = self.clone();
@@ -255,13 +267,17 @@ impl Operations {
         match outcome {
             None => log.flush().await,
             Some(outcome) => {
+                let reason = outcome.error.as_ref().map(|error| error.reason().as_str());
+                let state = state_of(&outcome);
+                spans::ended(&Span::current(), &state.word(), reason);
+                metrics::record_operation(&database, kind, state, reason.unwrap_or_default());
                 audit::Ended {
                     operation_id: &id,
                     caller,
                     database: &database,
                     kind,
-                    state: state_of(&outcome),
-                    reason: outcome.error.as_ref().map_or("", |error| error.reason().as_str()),
+                    state,
+                    reason: reason.unwrap_or_default(),
                 }
                 .write();
                 end(&log, outcome).await;
@@ -306,6 +322,14 @@ impl Operations {
         self.get(id).await?;
         let announce = self.running().get(id).map(|running| running.announce.clone());
         Ok(events(self.store.clone(), id.to_owned(), from, announce))
+    }
+
+    /// Has the call's span name that of an operation which it has not started.
+    pub(crate) fn link(&self, id: &str) {
+        let span = self.running().get(id).map(|running| running.span.clone());
+        if let Some(span) = span {
+            spans::attach(&span);
+        }
     }
 
     /// Waits until every running operation has noticed the shutdown.

@@ -16,15 +16,18 @@ use tonic::{
     },
 };
 use tonic_types::StatusExt;
+use tracing::Instrument;
 
 use super::{
     call::{Call, Pending},
     roles::{self, Method},
     status_of,
+    traced::traced,
 };
 use crate::{
     access::{Caller, Peer, Tokens},
     error::{Error, Reason, Result},
+    telemetry::spans,
 };
 
 /// Services behind the gate.
@@ -65,9 +68,9 @@ where
 }
 
 async fn pass<S>(
-    mut services: S,
+    services: S,
     tokens: Option<&Tokens>,
-    mut request: Request<Body>,
+    request: Request<Body>,
 ) -> Result<Response<Body>, StdError>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -80,6 +83,24 @@ where
         let error = Error::new(Reason::Internal, "the connection has no address");
         return Ok(status_of(&error).into_http());
     };
+    if !method.is_traced() {
+        return admit(services, tokens, (method, peer), request).await;
+    }
+    let span = spans::call(method.path, &peer, request.headers());
+    let admitted = admit(services, tokens, (method, peer), request).instrument(span.clone());
+    Ok(traced(admitted.await?, span))
+}
+
+async fn admit<S>(
+    mut services: S,
+    tokens: Option<&Tokens>,
+    (method, peer): (&'static Method, Peer),
+    mut request: Request<Body>,
+) -> Result<Response<Body>, StdError>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<StdError>,
+{
     let mut call = Call::new(method, peer.clone());
     let known = identify(method, tokens, &peer, request.headers());
     if let Err(error) = known.and_then(|caller| caller.map_or(Ok(()), |caller| call.by(caller))) {
@@ -122,7 +143,7 @@ fn late(method: &Method) -> Error {
 }
 
 /// The reason of an answer that is an error and nothing else.
-fn refusal(headers: &HeaderMap) -> Option<String> {
+pub(super) fn refusal(headers: &HeaderMap) -> Option<String> {
     let status = Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)?;
     let info = status.get_details_error_info().filter(|info| info.domain == ERROR_DOMAIN);
     Some(info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason))

@@ -9,6 +9,7 @@ mod operation_service;
 mod roles;
 mod serve;
 mod status;
+mod traced;
 mod watchers;
 
 pub use database_service::Databases;

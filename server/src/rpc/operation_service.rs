@@ -69,6 +69,7 @@ impl OperationService for OperationRpc {
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
         let WatchOperationRequest { operation_id, from_sequence } = request.into_inner();
         let place = self.watchers.of_operation().map_err(|e| status_of(&e))?;
+        self.operations.link(&operation_id);
         let events = self.operations.watch(&operation_id, from_sequence).await;
         let events = events.map_err(|e| status_of(&e))?.map(move |event| {
             let _held = &place;

@@ -40,6 +40,11 @@ impl Method {
         Self { path, role: Some(role), deadline: SWEEP_DEADLINE }
     }
 
+    /// Whether its calls have a span: orchestrators ask for the health every few seconds.
+    pub(super) fn is_traced(&self) -> bool {
+        self.role.is_some()
+    }
+
     /// Whether its calls are in the audit log when they are accepted, too.
     pub(super) fn is_audited(&self) -> bool {
         self.role.is_some_and(|role| role > Viewer)

@@ -1,52 +1,86 @@
 //! The way to the collector: nobody waits for it, and the log is not flooded while it is away.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
-use opentelemetry_otlp::MetricExporter;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{
+    MetricExporter, RetryPolicy, SpanExporter, WithExportConfig, WithTonicConfig,
+    tonic_types::transport::ClientTlsConfig,
+};
 use opentelemetry_sdk::{
+    Resource,
     error::{OTelSdkError, OTelSdkResult},
     metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    resource::{EnvResourceDetector, TelemetryResourceDetector},
+    trace::{SpanData, SpanExporter as ExportSpans},
 };
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::config::Otlp;
+
+/// How long a stop waits for the collector to take the last of it: a network's round trips, and
+/// less than an orchestrator's patience.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Between two warnings.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Sends metrics, and says in the log where that fails: the SDK's own log is compiled out, because
-/// it says so at every export.
-pub(super) struct Exporter {
-    inner: MetricExporter,
+/// Sends, and says in the log where that fails: the SDK's own log is compiled out, because it says
+/// so at every export.
+struct Way {
+    /// What is sent, for the log.
+    what: &'static str,
     /// The server ends: nothing may wait on its runtime any more.
     over: CancellationToken,
     told: Mutex<Told>,
 }
 
-impl Exporter {
-    pub(super) fn new(inner: MetricExporter, over: CancellationToken) -> Self {
-        Self { inner, over, told: Mutex::default() }
+impl Way {
+    fn new(what: &'static str, over: CancellationToken) -> Self {
+        Self { what, over, told: Mutex::default() }
     }
-}
 
-impl PushMetricExporter for Exporter {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+    async fn send(&self, export: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
         let sent = tokio::select! {
             // In this order: a timer of a runtime that has ended must not be looked at.
             biased;
             () = self.over.cancelled() => return Err(OTelSdkError::AlreadyShutdown),
-            sent = self.inner.export(metrics) => sent,
+            sent = export => sent,
         };
+        let what = self.what;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match (told.next(Instant::now(), sent.is_ok()), &sent) {
             (Some(Say::Fails), Err(error)) => {
-                tracing::warn!(%error, "metrics cannot be sent to the collector");
+                tracing::warn!(%error, "{what} cannot be sent to the collector");
             }
-            (Some(Say::Works), _) => tracing::info!("metrics are sent to the collector again"),
+            (Some(Say::Works), _) => tracing::info!("{what} are sent to the collector again"),
             _ => {}
         }
         sent
+    }
+}
+
+/// Sends metrics.
+pub(super) struct Metrics {
+    inner: MetricExporter,
+    way: Way,
+}
+
+impl Metrics {
+    pub(super) fn new(inner: MetricExporter, over: CancellationToken) -> Self {
+        Self { inner, way: Way::new("metrics", over) }
+    }
+}
+
+impl PushMetricExporter for Metrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.way.send(self.inner.export(metrics)).await
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -59,6 +93,77 @@ impl PushMetricExporter for Exporter {
 
     fn temporality(&self) -> Temporality {
         self.inner.temporality()
+    }
+}
+
+/// Sends spans, once it is known to where. They are recorded from the start of the process, and
+/// the connection needs the runtime.
+pub(super) struct Spans {
+    inner: Arc<OnceLock<SpanExporter>>,
+    way: Way,
+}
+
+impl fmt::Debug for Spans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spans")
+            .field("is_open", &self.inner.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Spans {
+    pub(super) fn new(inner: Arc<OnceLock<SpanExporter>>, over: CancellationToken) -> Self {
+        Self { inner, way: Way::new("spans", over) }
+    }
+}
+
+impl ExportSpans for Spans {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let Some(inner) = self.inner.get() else { return Err(OTelSdkError::AlreadyShutdown) };
+        self.way.send(inner.export(batch)).await
+    }
+}
+
+/// An exporter's builder that goes to the collector.
+pub(super) fn towards<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
+    let builder = builder
+        .with_endpoint(otlp.endpoint.expose())
+        .with_timeout(otlp.timeout)
+        // A stop need not wait for more tries, and the next metrics are newer.
+        .with_retry_policy(RetryPolicy::disabled());
+    if !otlp.is_encrypted() {
+        return builder;
+    }
+    builder.with_tls_config(ClientTlsConfig::new().with_native_roots().timeout(otlp.timeout))
+}
+
+/// Who sends. Servers on one pair tell the same names apart by their instance.
+pub(super) fn resource(service_name: Option<&str>, server_id: &str) -> Resource {
+    let ours = [
+        KeyValue::new("service.name", "switchbackd"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", server_id.to_owned()),
+    ];
+    let resource = Resource::builder_empty()
+        .with_attributes(ours)
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_detector(Box::new(EnvResourceDetector::new()));
+    match service_name {
+        Some(name) => resource.with_service_name(name.to_owned()).build(),
+        None => resource.build(),
+    }
+}
+
+/// Does what waits for the collector on a thread of its own, as the runtime would wait for one of
+/// its blocking threads; not for longer than [`FLUSH`].
+pub(super) async fn flush(what: &'static str, shutdown: impl FnOnce() + Send + 'static) {
+    let (done, flushed) = oneshot::channel();
+    thread::spawn(move || {
+        shutdown();
+        let _ = done.send(());
+    });
+    if timeout(FLUSH, flushed).await.is_err() {
+        tracing::warn!("the collector did not take the last {what} in time");
     }
 }
 

@@ -1,32 +1,30 @@
-//! Metrics by OTLP: what is observed, and how often it is sent.
+//! Metrics: what is observed, how often it is sent by OTLP, and what a scrape gets.
 //!
 //! Observing asks nobody: an engine or a disk that hangs must not hold up what tells of it.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue, global,
     metrics::{Meter, MeterProvider},
 };
-use opentelemetry_otlp::{
-    MetricExporter, RetryPolicy, WithExportConfig, WithTonicConfig,
-    tonic_types::transport::ClientTlsConfig,
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use switchback_proto::{
+    v1::{Engine, OperationKind, OperationState},
+    words::Word,
 };
-use opentelemetry_sdk::{
-    Resource,
-    metrics::{PeriodicReader, SdkMeterProvider},
-    resource::{EnvResourceDetector, TelemetryResourceDetector},
-};
-use switchback_proto::{v1::Engine, words::Word};
-use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    export::Exporter,
+    export::{self, flush, resource, towards},
     names::{
-        ACTIVE_ENGINE, BACKUP_AGE_SECONDS, BACKUP_BYTES, BACKUPS, DATABASE, DIRECTION, ENGINE,
-        ENGINE_UP, EPOCH, LAG_CHANGES, LAG_SECONDS, RESULT, SCOPE, WRITE_PAUSE_SECONDS,
+        ACTIVE_ENGINE, BACKUP_AGE_SECONDS, BACKUP_BYTES, BACKUPS, COPIED_BYTES, COPIED_ROWS,
+        DATABASE, DIRECTION, ENGINE, ENGINE_UP, EPOCH, KIND, LAG_CHANGES, LAG_SECONDS, Name,
+        OPERATIONS, POOL_CONNECTIONS, POOL_SIZE, REASON, RESULT, SCOPE, STATE, TABLE,
+        WRITE_PAUSE_SECONDS,
     },
+    scrape::Reader,
 };
 use crate::{
     clock,
@@ -35,52 +33,68 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-/// How long a stop waits for the collector to take the last values: a network's round trips, and
-/// less than an orchestrator's patience.
-const FLUSH: Duration = Duration::from_secs(2);
-
 /// Bounds of the write pause's histogram, in seconds. The SDK's own are for milliseconds.
 const PAUSES: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Metrics that are being sent.
+/// Metrics that are being sent or scraped.
 #[derive(Debug)]
 pub struct Metrics {
     provider: SdkMeterProvider,
+    is_sent: bool,
     _over: DropGuard,
 }
 
+/// Who gets metrics.
+#[derive(Debug)]
+pub struct Takers<'a> {
+    /// What the server is called, where that is set.
+    pub service_name: Option<&'a str>,
+    /// A collector.
+    pub otlp: Option<&'a Otlp>,
+    /// Whoever scrapes.
+    pub scraped: Option<Reader>,
+}
+
 impl Metrics {
-    /// Begins to send. Must be called on the runtime, which carries the connection, and before
-    /// whatever records a metric.
-    pub fn start(otlp: &Otlp, server_id: &str, set: &Arc<DatabaseSet>) -> Result<Self> {
+    /// Begins to measure; `None` where nobody takes it. Must be called on the runtime, which
+    /// carries the connection, and before whatever records a metric.
+    pub fn start(
+        takers: Takers<'_>,
+        server_id: &str,
+        set: &Arc<DatabaseSet>,
+    ) -> Result<Option<Self>> {
+        let Takers { service_name, otlp, scraped } = takers;
+        if otlp.is_none() && scraped.is_none() {
+            return Ok(None);
+        }
         let over = CancellationToken::new();
-        let exporter = Exporter::new(collector(otlp)?, over.clone());
-        let reader = PeriodicReader::builder(exporter).with_interval(otlp.interval).build();
-        let provider = SdkMeterProvider::builder()
-            .with_resource(resource(otlp, server_id))
-            .with_reader(reader)
-            .build();
+        let mut provider =
+            SdkMeterProvider::builder().with_resource(resource(service_name, server_id));
+        if let Some(otlp) = otlp {
+            let exporter = export::Metrics::new(collector(otlp)?, over.clone());
+            let reader = PeriodicReader::builder(exporter).with_interval(otlp.interval).build();
+            provider = provider.with_reader(reader);
+            tracing::info!(collector = otlp.shown(), interval = ?otlp.interval, "metrics are sent");
+        }
+        if let Some(reader) = scraped {
+            provider = provider.with_reader(reader);
+        }
+        let provider = provider.build();
         let meter = provider.meter(SCOPE);
         observe_lag(&meter, set);
         observe_engines(&meter, set);
         observe_backups(&meter, set);
+        observe_pools(&meter, set);
         global::set_meter_provider(provider.clone());
-        tracing::info!(collector = otlp.shown(), interval = ?otlp.interval, "metrics are sent");
-        Ok(Self { provider, _over: over.drop_guard() })
+        Ok(Some(Self { provider, is_sent: otlp.is_some(), _over: over.drop_guard() }))
     }
 
     /// Sends the last values, unless the collector takes too long.
     pub async fn stop(self) {
-        let provider = self.provider.clone();
-        let (done, flushed) = oneshot::channel();
-        // A thread of its own: the runtime would wait for one of its blocking threads.
-        thread::spawn(move || {
+        if self.is_sent {
+            let provider = self.provider.clone();
             // The exporter has told what failed.
-            let _ = provider.shutdown();
-            let _ = done.send(());
-        });
-        if timeout(FLUSH, flushed).await.is_err() {
-            tracing::warn!("the collector did not take the last metrics in time");
+            flush("metrics", move || drop(provider.shutdown())).await;
         }
     }
 }
@@ -98,55 +112,50 @@ pub(crate) fn record_write_pause(database: &str, from: Engine, millis: f64) {
 
 /// Counts a backup and what it sent to the store.
 pub(crate) fn record_backup(database: &str, engine: Engine, uploaded: Option<u64>) {
-    let meter = global::meter(SCOPE);
     let result = if uploaded.is_some() { "succeeded" } else { "failed" };
     let [database, engine] = of_engine(database, engine);
-    meter
-        .u64_counter(BACKUPS.name)
-        .with_unit(BACKUPS.unit)
-        .with_description(BACKUPS.description)
-        .build()
-        .add(1, &[database.clone(), engine.clone(), KeyValue::new(RESULT, result)]);
-    meter
-        .u64_counter(BACKUP_BYTES.name)
-        .with_unit(BACKUP_BYTES.unit)
-        .with_description(BACKUP_BYTES.description)
-        .build()
-        .add(uploaded.unwrap_or_default(), &[database, engine]);
+    let result = KeyValue::new(RESULT, result);
+    count(BACKUPS, 1, &[database.clone(), engine.clone(), result]);
+    count(BACKUP_BYTES, uploaded.unwrap_or_default(), &[database, engine]);
+}
+
+/// Counts what a commit of the copy has brought to the target.
+pub(crate) fn record_copied(name: &str, table: &str, rows: u64, bytes: u64) {
+    let of = [database(name), KeyValue::new(TABLE, table.to_owned())];
+    count(COPIED_ROWS, rows, &of);
+    count(COPIED_BYTES, bytes, &of);
+}
+
+/// Counts an operation that has ended; `reason` is empty for one that has succeeded.
+pub(crate) fn record_operation(
+    name: &str,
+    kind: OperationKind,
+    state: OperationState,
+    reason: &'static str,
+) {
+    let of = [
+        database(name),
+        KeyValue::new(KIND, kind.word()),
+        KeyValue::new(RESULT, state.word()),
+        KeyValue::new(REASON, reason),
+    ];
+    count(OPERATIONS, 1, &of);
+}
+
+fn count(of: Name, number: u64, attributes: &[KeyValue]) {
+    let counter = global::meter(SCOPE)
+        .u64_counter(of.name)
+        .with_unit(of.unit)
+        .with_description(of.description)
+        .build();
+    counter.add(number, attributes);
 }
 
 fn collector(otlp: &Otlp) -> Result<MetricExporter> {
-    let mut exporter = MetricExporter::builder()
-        .with_tonic()
-        .with_endpoint(otlp.endpoint.expose())
-        .with_timeout(otlp.timeout)
-        // The next export has newer values; a stop need not wait for more tries.
-        .with_retry_policy(RetryPolicy::disabled());
-    if otlp.is_encrypted() {
-        let tls = ClientTlsConfig::new().with_native_roots().timeout(otlp.timeout);
-        exporter = exporter.with_tls_config(tls);
-    }
-    exporter.build().map_err(|error| {
+    towards(MetricExporter::builder().with_tonic(), otlp).build().map_err(|error| {
         Error::new(Reason::InvalidRequest, format!("metrics cannot be sent: {error}"))
             .hint("see the OTEL_EXPORTER_OTLP_* variables; without an endpoint nothing is sent")
     })
-}
-
-/// Who sends. Servers on one pair tell the same names apart by their instance.
-fn resource(otlp: &Otlp, server_id: &str) -> Resource {
-    let ours = [
-        KeyValue::new("service.name", "switchbackd"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", server_id.to_owned()),
-    ];
-    let resource = Resource::builder_empty()
-        .with_attributes(ours)
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    match &otlp.service_name {
-        Some(name) => resource.with_service_name(name.clone()).build(),
-        None => resource.build(),
-    }
 }
 
 fn observe_lag(meter: &Meter, set: &Arc<DatabaseSet>) {
@@ -229,6 +238,34 @@ fn observe_backups(meter: &Meter, set: &Arc<DatabaseSet>) {
                     let age = Duration::from_millis(age.unsigned_abs());
                     gauge.observe(age.as_secs_f64(), &[database(name)]);
                 }
+            }
+        })
+        .build();
+}
+
+fn observe_pools(meter: &Meter, set: &Arc<DatabaseSet>) {
+    let known = Arc::clone(set);
+    meter
+        .u64_observable_gauge(POOL_CONNECTIONS.name)
+        .with_unit(POOL_CONNECTIONS.unit)
+        .with_description(POOL_CONNECTIONS.description)
+        .with_callback(move |gauge| {
+            for Known { name, pool, .. } in known.known() {
+                for (state, connections) in [("idle", pool.idle), ("used", pool.used)] {
+                    let of = [database(name), KeyValue::new(STATE, state)];
+                    gauge.observe(connections.into(), &of);
+                }
+            }
+        })
+        .build();
+    let known = Arc::clone(set);
+    meter
+        .u64_observable_gauge(POOL_SIZE.name)
+        .with_unit(POOL_SIZE.unit)
+        .with_description(POOL_SIZE.description)
+        .with_callback(move |gauge| {
+            for Known { name, pool, .. } in known.known() {
+                gauge.observe(pool.size.into(), &[database(name)]);
             }
         })
         .build();

@@ -1,10 +1,13 @@
-//! Names of the metrics and of their attributes.
+//! Names of the metrics, of their attributes, and of the spans' target.
 //!
 //! A name ends in its unit where that is needed to tell two of them apart, and the unit is given in
 //! UCUM beside it. Those that say yes or no have none: exporters for Prometheus would append
 //! `_ratio` for the unit `1`.
 
-/// Name of the meter.
+/// Target of the spans that are for traces and not for the log: its lines name the operation.
+pub(super) const TRACE: &str = "switchback::trace";
+
+/// Name of the meter and of the tracer.
 pub(super) const SCOPE: &str = "switchback";
 
 /// The configured name of a database.
@@ -13,7 +16,19 @@ pub(super) const DATABASE: &str = "database";
 /// `sqlite` or `postgres`.
 pub(super) const ENGINE: &str = "engine";
 
-/// `succeeded` or `failed`.
+/// A table's name in the source.
+pub(super) const TABLE: &str = "table";
+
+/// Kind of an operation: `migrate`.
+pub(super) const KIND: &str = "kind";
+
+/// Why an operation failed: `TARGET_UNREACHABLE`; empty where it has not.
+pub(super) const REASON: &str = "reason";
+
+/// `idle` or `used`.
+pub(super) const STATE: &str = "state";
+
+/// `succeeded` or `failed`, for an operation also `cancelled`.
 pub(super) const RESULT: &str = "result";
 
 /// Where changes go: `forward` is from the source to the target.
@@ -81,13 +96,43 @@ pub(super) const BACKUP_BYTES: Name = Name {
     description: "bytes that went to the store of backups",
 };
 
+pub(super) const COPIED_ROWS: Name = Name {
+    name: "switchback.copied_rows",
+    unit: "{row}",
+    description: "rows that migrations have copied to PostgreSQL",
+};
+
+pub(super) const COPIED_BYTES: Name = Name {
+    name: "switchback.copied_bytes",
+    unit: "By",
+    description: "bytes that migrations have sent to PostgreSQL for these rows",
+};
+
+pub(super) const OPERATIONS: Name = Name {
+    name: "switchback.operations",
+    unit: "{operation}",
+    description: "operations that have ended",
+};
+
+pub(super) const POOL_CONNECTIONS: Name = Name {
+    name: "switchback.pool_connections",
+    unit: "{connection}",
+    description: "open connections to PostgreSQL",
+};
+
+pub(super) const POOL_SIZE: Name = Name {
+    name: "switchback.pool_size",
+    unit: "{connection}",
+    description: "most connections to PostgreSQL",
+};
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::prometheus, *};
 
-    const ALL: [Name; 9] = [
+    const ALL: [Name; 14] = [
         LAG_CHANGES,
         LAG_SECONDS,
         ACTIVE_ENGINE,
@@ -97,7 +142,14 @@ mod tests {
         BACKUP_AGE_SECONDS,
         BACKUPS,
         BACKUP_BYTES,
+        COPIED_ROWS,
+        COPIED_BYTES,
+        OPERATIONS,
+        POOL_CONNECTIONS,
+        POOL_SIZE,
     ];
+
+    const COUNTERS: [Name; 5] = [BACKUPS, BACKUP_BYTES, COPIED_ROWS, COPIED_BYTES, OPERATIONS];
 
     #[test]
     fn the_page_lists_every_metric_and_no_other() {
@@ -111,8 +163,11 @@ mod tests {
             ALL.iter().filter_map(|name| name.name.strip_prefix("switchback.")).collect();
         assert_eq!(listed, known);
         for Name { name, unit, description } in ALL {
+            let is_counter = COUNTERS.iter().any(|counter| counter.name == name);
+            let scraped = prometheus::name(name, unit, is_counter);
             let unit = if unit.is_empty() { String::new() } else { format!("`{unit}`") };
-            let row = format!("| `{name}` | {unit} | {description} |").replace("|  |", "| |");
+            let row = format!("| `{name}` | `{scraped}` | {unit} | {description} |")
+                .replace("|  |", "| |");
             assert!(page.contains(&row), "docs/metrics.md lacks\n{row}");
         }
     }
