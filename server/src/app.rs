@@ -9,6 +9,7 @@ use crate::{
     backup::{Backups, Repository},
     config::Config,
     db::{DatabaseSet, control::ControlStore, target::Holder},
+    diagnose::Doctor,
     error::{Error, Reason, Result},
     migration::Migrations,
     object_store,
@@ -45,8 +46,9 @@ async fn serve(config: Config) -> Result<()> {
     set.check_expectations().await?;
 
     let stop = CancellationToken::new();
-    let repository =
-        Repository::new(object_store::open(&config.store, &config.s3), config.backup_keys.clone());
+    let objects = object_store::open(&config.store, &config.s3);
+    let doctor = Doctor::new(&config, Arc::clone(&set), Arc::clone(&objects));
+    let repository = Repository::new(objects, config.backup_keys.clone());
     let restores = config.restore_dir.clone();
     let backups = Backups::new(Arc::clone(&set), store.clone(), repository, restores);
     let migrations = Migrations::new(Arc::clone(&set), store.clone(), backups.clone());
@@ -78,7 +80,7 @@ async fn serve(config: Config) -> Result<()> {
     tokio::spawn(followed);
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
-    let services = services(&set, &operations, backups);
+    let services = services(&set, &operations, backups, doctor);
     let served = rpc::serve(listener, door, Arc::clone(&set), services, stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
@@ -91,9 +93,15 @@ async fn serve(config: Config) -> Result<()> {
     served
 }
 
-fn services(set: &Arc<DatabaseSet>, operations: &Operations, backups: Backups) -> Services {
+fn services(
+    set: &Arc<DatabaseSet>,
+    operations: &Operations,
+    backups: Backups,
+    doctor: Doctor,
+) -> Services {
     let watchers = Watchers::default();
-    let databases = Databases::new(Arc::clone(set), operations.clone(), backups, watchers.clone());
+    let (set, shared) = (Arc::clone(set), watchers.clone());
+    let databases = Databases::new(set, operations.clone(), backups, shared, doctor);
     Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
 }
 

@@ -204,6 +204,16 @@ Examples:
     /// List, show, watch and cancel operations
     #[command(subcommand, arg_required_else_help = true)]
     Operations(OperationsCommand),
+    /// Test what migrations and backups need: engines, rights, directories, disk space, the store
+    #[command(after_help = "\
+Tests every database of the server unless --database is given. Nothing of the tests stays. Ends with
+0 where nothing failed, with 5 where something did, with 4 where the server cannot be reached.
+
+Examples:
+  switchback doctor
+  switchback --database shop doctor
+  switchback doctor --output json | jq -r 'select(.state != \"ok\") | .hint'")]
+    Doctor,
     /// Ask whether the server, its service and the database are ready
     #[command(after_help = "\
 Ends with 0 where everything is serving, else with 4. The way back (rollback/NAME) is shown and does

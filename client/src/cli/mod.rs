@@ -6,6 +6,7 @@ mod backup;
 mod backups;
 mod connection;
 mod cutover;
+mod doctor;
 mod env;
 mod exec;
 mod finalize;
@@ -138,6 +139,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Env(urls) => env::run(session, urls).await,
         Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),
         Command::Operations(command) => operations::run(session, command).await,
+        Command::Doctor => doctor::run(session).await,
         Command::Health { services } => health::run(session, services).await,
         Command::Completions { .. } => Ok(Exit::Done),
     };

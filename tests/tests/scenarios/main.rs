@@ -22,6 +22,7 @@ mod crash;
 mod cutover;
 mod damage;
 mod databases;
+mod doctor;
 mod drift;
 mod examples;
 mod existing_schema;
