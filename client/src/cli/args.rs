@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::{
     backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec,
-    finalize::FinalizeArgs, operations::OperationsCommand, options::OptionArgs,
+    finalize::FinalizeArgs, operations::OperationsCommand, options::OptionArgs, report::ReportArgs,
     restore::RestoreArgs, rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
 };
 
@@ -204,6 +204,14 @@ Examples:
     /// List, show, watch and cancel operations
     #[command(subcommand, arg_required_else_help = true)]
     Operations(OperationsCommand),
+    /// Write an operation as one HTML page: phases, tables, rates, lag, findings, validation
+    #[command(after_help = "\
+The page needs nothing but itself, and can be sent and printed. One of an operation that runs is of
+now. `switchback operations list` shows the ids.
+
+Examples:
+  switchback report ID > report.html")]
+    Report(ReportArgs),
     /// Test what migrations and backups need: engines, rights, directories, disk space, the store
     #[command(after_help = "\
 Tests every database of the server unless --database is given. Nothing of the tests stays. Ends with

@@ -18,6 +18,7 @@ mod operations;
 mod options;
 mod output;
 mod plan;
+mod report;
 mod restore;
 mod rollback;
 mod status;
@@ -139,6 +140,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Env(urls) => env::run(session, urls).await,
         Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),
         Command::Operations(command) => operations::run(session, command).await,
+        Command::Report(args) => report::run(session, args).await,
         Command::Doctor => doctor::run(session).await,
         Command::Health { services } => health::run(session, services).await,
         Command::Completions { .. } => Ok(Exit::Done),
