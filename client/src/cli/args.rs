@@ -7,8 +7,9 @@ use rustix::process::Signal;
 
 use super::{
     backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec,
-    finalize::FinalizeArgs, operations::OperationsCommand, options::OptionArgs, report::ReportArgs,
-    restore::RestoreArgs, rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
+    finalize::FinalizeArgs, fleet::FleetCommand, operations::OperationsCommand,
+    options::OptionArgs, report::ReportArgs, restore::RestoreArgs, rollback::RollbackArgs,
+    urls::UrlArgs, validate::ValidateArgs,
 };
 
 /// Heading in the help of what every command takes.
@@ -90,6 +91,9 @@ Examples:
   switchback migrate --manual-cutover    stay in sync, then: switchback cutover
   switchback migrate --output json | jq -c 'select(.event == \"result\")'")]
     Migrate(MigrateArgs),
+    /// Migrate many databases of one server
+    #[command(subcommand, arg_required_else_help = true)]
+    Fleet(FleetCommand),
     /// Make PostgreSQL the active engine of a database that is in `following`
     #[command(after_help = "\
 Writers wait, they don't fail. Where the deadline passes they go on in SQLite, the migration goes on

@@ -10,6 +10,7 @@ mod doctor;
 mod env;
 mod exec;
 mod finalize;
+mod fleet;
 mod follow;
 mod health;
 mod interrupt;
@@ -128,6 +129,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
     let exit = match command {
         Command::Plan(args) => plan::run(session, args).await,
         Command::Migrate(args) => migrate::run(session, args).await,
+        Command::Fleet(command) => fleet::run(session, command).await,
         Command::Cutover(args) => cutover::run(session, args).await,
         Command::Abort => abort::run(session).await,
         Command::Rollback(args) => rollback::run(session, args).await,
