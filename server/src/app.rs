@@ -15,7 +15,7 @@ use crate::{
     object_store,
     operations::Operations,
     rpc::{self, DRAIN, Databases, Door, OperationRpc, Services, Watchers},
-    shutdown,
+    shutdown::{AT_ONCE, Signals},
     telemetry::metrics::Metrics,
 };
 
@@ -65,11 +65,14 @@ async fn serve(config: Config) -> Result<()> {
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
     let signalled = {
-        let stop = stop.clone();
+        let (stop, mut signals) = (stop.clone(), Signals::install());
         async move {
-            let signal = shutdown::requested().await;
+            let signal = signals.next().await;
             tracing::info!(signal, "stopping");
             stop.cancel();
+            let signal = signals.next().await;
+            tracing::warn!(signal, "ended at once; operations go on at the next start");
+            std::process::exit(AT_ONCE);
         }
     };
     tokio::spawn(signalled);
