@@ -154,7 +154,7 @@ mod tests {
         }
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         assert!(page.contains("writers were held 12.5 ms") && page.contains("b-1"), "{page}");
-        assert_eq!(page.matches("<svg").count(), 3, "{page}");
+        assert_eq!(page.matches("<svg").count(), 4, "{page}");
         assert_eq!(page.matches("class=\"mark\"").count(), 1, "{page}");
         // What it needs is in it.
         for outside in ["http://", "https://", "src=", "href=", "url("] {

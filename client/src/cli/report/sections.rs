@@ -93,7 +93,7 @@ pub(super) fn phases(history: &History) -> String {
         .stretches
         .iter()
         .map(|stretch| {
-            let done = stretch.rows.last().map_or(0, |(_, rows)| *rows);
+            let done = rows_of(history, stretch);
             let speed = if done > 0 && took(stretch) > 0.0 {
                 per_second(rate(done, took(stretch)), "rows")
             } else {
@@ -105,6 +105,16 @@ pub(super) fn phases(history: &History) -> String {
         .collect();
     let heading = ["phase", "began after", "took", "rows", "rate"];
     bar("How long each phase took", &parts) + &table(heading, 1..5, &rows)
+}
+
+/// What was told on the way; of the copy of a migration that has ended, what its report says:
+/// progress is forgotten then.
+fn rows_of(history: &History, stretch: &Stretch) -> u64 {
+    let told = stretch.rows.last().map_or(0, |(_, rows)| *rows);
+    match report(history) {
+        Some(Report::Migrate(report)) if stretch.phase == Phase::Copying.word() => report.rows,
+        _ => told,
+    }
 }
 
 /// Tables of a migration; of another operation, those that it told progress of.
@@ -175,6 +185,13 @@ pub(super) fn cutover(history: &History) -> String {
         _ => None,
     };
     if let Some(report) = report.filter(|report| report.forecast.is_none()) {
+        if let Some(switch) = switch {
+            let held = (report.write_pause_ms / 1000.0).min(switch.ended - switch.began);
+            let open = switch.ended - switch.began - held;
+            let part = |label: &str, seconds| Part { label: label.to_owned(), seconds };
+            let parts = [part("writers go on", open), part("writers are held", held)];
+            text.push_str(&bar("How much of the cutover writers were held", &parts));
+        }
         text.push_str(&paragraph(&format!(
             "{}; epoch {}",
             held(report.write_pause_ms),
