@@ -4,11 +4,12 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "switchback/v1/common.proto",
     "switchback/v1/plan.proto",
     "switchback/v1/report.proto",
     "switchback/v1/operation.proto",
+    "switchback/v1/diagnose.proto",
     "switchback/v1/database.proto",
 ];
 

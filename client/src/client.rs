@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use switchback_proto::v1::{
     AbortReport, AbortRequest, CancelOperationRequest, CutoverReport, CutoverRequest, Database,
-    FinalizeReport, FinalizeRequest, GetDatabaseRequest, GetOperationRequest, ListDatabasesRequest,
-    ListOperationsRequest, MigrateReport, MigrateRequest, Operation as OperationRecord, PlanReport,
-    PlanRequest, RollbackReport, RollbackRequest, ValidateReport, ValidateRequest,
+    DiagnoseRequest, DiagnoseResponse, FinalizeReport, FinalizeRequest, GetDatabaseRequest,
+    GetOperationRequest, ListDatabasesRequest, ListOperationsRequest, MigrateReport,
+    MigrateRequest, Operation as OperationRecord, PlanReport, PlanRequest, RollbackReport,
+    RollbackRequest, ValidateReport, ValidateRequest,
     database_service_client::DatabaseServiceClient,
     operation_service_client::OperationServiceClient, result_event,
 };
@@ -33,6 +34,9 @@ const MAX_MESSAGE_BYTES: usize = 256 << 20;
 pub(crate) type Connection = InterceptedService<Channel, Bearer>;
 /// The most operations that the server gives in one page.
 const MAX_PAGE: u32 = 500;
+
+/// The server gives each test of a database 15 seconds, and a call a minute.
+const DIAGNOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a health check answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +221,14 @@ impl Client {
         let mut client = self.databases.clone();
         let request = self.timed(ListDatabasesRequest::default());
         Ok(self.unary(client.list_databases(request)).await?.databases)
+    }
+
+    /// Tests what a database needs, or with an empty name what all of them do: engines,
+    /// directories, the store. What a test finds is in the answer.
+    pub async fn diagnose(&self, database: &str) -> Result<DiagnoseResponse> {
+        let request = DiagnoseRequest { database: database.to_owned() };
+        let mut client = self.databases.clone();
+        within(DIAGNOSE_TIMEOUT, client.diagnose(due_in(DIAGNOSE_TIMEOUT, request))).await
     }
 
     /// The state of a database, now and at every change.

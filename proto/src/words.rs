@@ -3,9 +3,9 @@
 //! A word is the value's protobuf name without the enum's prefix, in lower case.
 
 use crate::v1::{
-    BackupState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState, GuardMode,
-    IdentifierCase, OperationKind, OperationState, Phase, RollbackState, SchemaMode, Severity,
-    ValidateLevel,
+    BackupState, CheckState, CutoverMode, DifferenceKind, Disposition, Engine, EngineState,
+    GuardMode, IdentifierCase, OperationKind, OperationState, Phase, RollbackState, SchemaMode,
+    Severity, ValidateLevel,
 };
 
 /// An enum of the interface that has a word for each value.
@@ -41,6 +41,7 @@ word! {
     DifferenceKind, "DIFFERENCE_KIND_";
     RollbackState, "ROLLBACK_STATE_";
     BackupState, "BACKUP_STATE_";
+    CheckState, "CHECK_STATE_";
     IdentifierCase, "IDENTIFIER_CASE_";
     SchemaMode, "SCHEMA_MODE_";
     GuardMode, "GUARD_MODE_";

@@ -1,6 +1,6 @@
 //! The composition root: the only place that names concrete adapters.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,12 +9,13 @@ use crate::{
     backup::{Backups, Repository},
     config::Config,
     db::{DatabaseSet, control::ControlStore, target::Holder},
+    diagnose::Doctor,
     error::{Error, Reason, Result},
     migration::Migrations,
     object_store,
     operations::Operations,
     rpc::{self, DRAIN, Databases, Door, OperationRpc, Services, Watchers},
-    shutdown,
+    shutdown::{AT_ONCE, Signals},
     telemetry::{
         metrics::{Metrics, Takers},
         scrape::Scrape,
@@ -49,17 +50,15 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     set.check_expectations().await?;
 
     let stop = CancellationToken::new();
-    let repository =
-        Repository::new(object_store::open(&config.store, &config.s3), config.backup_keys.clone());
+    let objects = object_store::open(&config.store, &config.s3);
+    let doctor = Doctor::new(&config, Arc::clone(&set), Arc::clone(&objects));
+    let repository = Repository::new(objects, config.backup_keys.clone());
     let restores = config.restore_dir.clone();
     let backups = Backups::new(Arc::clone(&set), store.clone(), repository, restores);
     let migrations = Migrations::new(Arc::clone(&set), store.clone(), backups.clone());
     let driver = Arc::new(migrations.clone());
     let operations = Operations::new(store, driver, stop.clone());
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        Error::new(Reason::InvalidRequest, format!("cannot listen on {}: {error}", config.listen))
-            .hint("another server may be running there: set SWITCHBACK_LISTEN to another address")
-    })?;
+    let listener = bind(config.listen).await?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let scrape = scrape(&config).await?;
     let takers = Takers {
@@ -72,15 +71,7 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let signalled = {
-        let stop = stop.clone();
-        async move {
-            let signal = shutdown::requested().await;
-            tracing::info!(signal, "stopping");
-            stop.cancel();
-        }
-    };
-    tokio::spawn(signalled);
+    tokio::spawn(signalled(Signals::install(), stop.clone()));
     let followed = {
         let (set, stop) = (Arc::clone(&set), stop.clone());
         async move { set.follow_decisions(&stop).await }
@@ -91,7 +82,7 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     }
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
-    let services = services(&set, &operations, backups);
+    let services = services(&set, &operations, backups, doctor);
     let served = rpc::serve(listener, door, Arc::clone(&set), services, stop).await;
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
@@ -107,9 +98,32 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     served
 }
 
-fn services(set: &Arc<DatabaseSet>, operations: &Operations, backups: Backups) -> Services {
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::new(Reason::InvalidRequest, format!("cannot listen on {address}: {error}"))
+            .hint("another server may be running there: set SWITCHBACK_LISTEN to another address")
+    })
+}
+
+/// The first signal stops the server, the second one does not wait for it.
+async fn signalled(mut signals: Signals, stop: CancellationToken) {
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    stop.cancel();
+    let signal = signals.next().await;
+    tracing::warn!(signal, "ended at once; operations go on at the next start");
+    std::process::exit(AT_ONCE);
+}
+
+fn services(
+    set: &Arc<DatabaseSet>,
+    operations: &Operations,
+    backups: Backups,
+    doctor: Doctor,
+) -> Services {
     let watchers = Watchers::default();
-    let databases = Databases::new(Arc::clone(set), operations.clone(), backups, watchers.clone());
+    let (set, shared) = (Arc::clone(set), watchers.clone());
+    let databases = Databases::new(set, operations.clone(), backups, shared, doctor);
     Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
 }
 

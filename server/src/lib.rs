@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod copy;
 pub mod db;
+mod diagnose;
 pub mod dialect;
 pub mod error;
 mod failpoint;

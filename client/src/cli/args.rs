@@ -7,8 +7,9 @@ use rustix::process::Signal;
 
 use super::{
     backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec,
-    finalize::FinalizeArgs, operations::OperationsCommand, options::OptionArgs,
-    restore::RestoreArgs, rollback::RollbackArgs, urls::UrlArgs, validate::ValidateArgs,
+    finalize::FinalizeArgs, fleet::FleetCommand, operations::OperationsCommand,
+    options::OptionArgs, report::ReportArgs, restore::RestoreArgs, rollback::RollbackArgs,
+    urls::UrlArgs, validate::ValidateArgs,
 };
 
 /// Heading in the help of what every command takes.
@@ -90,6 +91,9 @@ Examples:
   switchback migrate --manual-cutover    stay in sync, then: switchback cutover
   switchback migrate --output json | jq -c 'select(.event == \"result\")'")]
     Migrate(MigrateArgs),
+    /// Migrate many databases of one server
+    #[command(subcommand, arg_required_else_help = true)]
+    Fleet(FleetCommand),
     /// Make PostgreSQL the active engine of a database that is in `following`
     #[command(after_help = "\
 Writers wait, they don't fail. Where the deadline passes they go on in SQLite, the migration goes on
@@ -204,6 +208,24 @@ Examples:
     /// List, show, watch and cancel operations
     #[command(subcommand, arg_required_else_help = true)]
     Operations(OperationsCommand),
+    /// Write an operation as one HTML page: phases, tables, rates, lag, findings, validation
+    #[command(after_help = "\
+The page needs nothing but itself, and can be sent and printed. One of an operation that runs is of
+now. `switchback operations list` shows the ids.
+
+Examples:
+  switchback report ID > report.html")]
+    Report(ReportArgs),
+    /// Test what migrations and backups need: engines, rights, directories, disk space, the store
+    #[command(after_help = "\
+Tests every database of the server unless --database is given. Nothing of the tests stays. Ends with
+0 where nothing failed, with 5 where something did, with 4 where the server cannot be reached.
+
+Examples:
+  switchback doctor
+  switchback --database shop doctor
+  switchback doctor --output json | jq -r 'select(.state != \"ok\") | .hint'")]
+    Doctor,
     /// Ask whether the server, its service and the database are ready
     #[command(after_help = "\
 Ends with 0 where everything is serving, else with 4. The way back (rollback/NAME) is shown and does

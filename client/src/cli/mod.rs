@@ -6,9 +6,11 @@ mod backup;
 mod backups;
 mod connection;
 mod cutover;
+mod doctor;
 mod env;
 mod exec;
 mod finalize;
+mod fleet;
 mod follow;
 mod health;
 mod interrupt;
@@ -17,6 +19,7 @@ mod operations;
 mod options;
 mod output;
 mod plan;
+mod report;
 mod restore;
 mod rollback;
 mod status;
@@ -126,6 +129,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
     let exit = match command {
         Command::Plan(args) => plan::run(session, args).await,
         Command::Migrate(args) => migrate::run(session, args).await,
+        Command::Fleet(command) => fleet::run(session, command).await,
         Command::Cutover(args) => cutover::run(session, args).await,
         Command::Abort => abort::run(session).await,
         Command::Rollback(args) => rollback::run(session, args).await,
@@ -138,6 +142,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<Ending> {
         Command::Env(urls) => env::run(session, urls).await,
         Command::Exec(args) => return exec::run(session, args).await.map(Ending::Program),
         Command::Operations(command) => operations::run(session, command).await,
+        Command::Report(args) => report::run(session, args).await,
+        Command::Doctor => doctor::run(session).await,
         Command::Health { services } => health::run(session, services).await,
         Command::Completions { .. } => Ok(Exit::Done),
     };

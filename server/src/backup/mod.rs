@@ -10,7 +10,7 @@ pub(crate) mod key;
 mod known;
 pub(crate) mod manifest;
 mod marks;
-mod names;
+pub(crate) mod names;
 pub(crate) mod postgres;
 pub(crate) mod repository;
 mod restore;

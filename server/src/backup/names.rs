@@ -3,7 +3,10 @@
 use super::{chunk::ChunkId, key::KeyId};
 
 /// Says which format a store has.
-pub(super) const STORE: &str = "switchback-store";
+pub(crate) const STORE: &str = "switchback-store";
+
+/// What names of objects begin with that test the store, and are gone after the test.
+pub(crate) const PROBE: &str = "probe-";
 
 /// Prefixes of names.
 pub(super) const CHUNKS: &str = "chunks/";

@@ -1,6 +1,6 @@
 //! The TOML form of the configuration.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -41,4 +41,96 @@ pub(super) struct Database {
     pub(super) copy_workers: Option<u32>,
     pub(super) validate_every: Option<u32>,
     pub(super) backup_schedule: Option<String>,
+}
+
+/// Most lines of a file that are named; a file of another program has no end of them.
+const MOST: usize = 100;
+
+/// A line that is wrong, without its text, which may hold a password.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// From 1 on.
+    pub(super) line: usize,
+    pub(super) message: String,
+}
+
+impl File {
+    /// Reads a document, and names every setting in it that is unknown or no value for it. What
+    /// is no TOML at all is named alone: nobody knows what the lines below it would be.
+    pub(super) fn read(text: &str) -> (Self, Vec<Wrong>) {
+        if let Err(error) = text.parse::<toml::Table>() {
+            return (Self::default(), vec![Wrong::of(text, &error)]);
+        }
+        let mut text = text.to_owned();
+        let mut wrong = Vec::new();
+        loop {
+            match toml::from_str(&text) {
+                Ok(file) => return (file, wrong),
+                Err(error) => {
+                    wrong.push(Wrong::of(&text, &error));
+                    // What is left is read again without it.
+                    let rest = error.span().and_then(|span| without(&text, &span));
+                    match rest.filter(|_| wrong.len() < MOST) {
+                        Some(rest) => text = rest,
+                        None => return (Self::default(), wrong),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Wrong {
+    fn of(text: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.get(..start).unwrap_or_default().matches('\n').count();
+        Self { line, message: error.message().to_owned() }
+    }
+}
+
+/// A document with empty lines in place of a setting, or of a table with all its settings; `None`
+/// where that would be the same document.
+fn without(text: &str, place: &Range<usize>) -> Option<String> {
+    let first = text.get(..place.start)?.matches('\n').count();
+    let last = first + text.get(place.clone())?.trim_end().matches('\n').count();
+    let is_heading = |line: &str| line.trim_start().starts_with('[');
+    let lines: Vec<&str> = text.lines().collect();
+    let table = lines.get(first).is_some_and(|line| is_heading(line));
+    let next = lines.iter().skip(last + 1).position(|line| is_heading(line));
+    let end = if table { next.map_or(lines.len(), |next| last + 1 + next) } else { last + 1 };
+    let kept = lines.iter().enumerate();
+    let kept = kept.map(|(at, line)| if (first..end).contains(&at) { "" } else { *line });
+    let rest = kept.collect::<Vec<_>>().join("\n");
+    (rest.trim() != text.trim()).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<usize> {
+        File::read(text).1.iter().map(|wrong| wrong.line).collect()
+    }
+
+    #[test]
+    fn every_line_that_is_wrong_is_named_and_the_others_are_read() {
+        let text = "listen = 7\nlog = 'debug'\nlgo = 'info'\nlease = [\n  1,\n  2,\n]\n\n\
+            [database.a]\nsqlite = 'a.db'\n\n[databases.b]\nsqlite = 'b.db'\n\
+            pool_size = 'many'\nworkers = 2\ncopy_workers = -1\n";
+        let (file, wrong) = File::read(text);
+        let mut named: Vec<usize> = wrong.iter().map(|wrong| wrong.line).collect();
+        named.sort_unstable();
+        assert_eq!(named, [1, 3, 4, 9, 14, 15, 16], "{wrong:?}");
+        assert_eq!(file.log.as_deref(), Some("debug"));
+        assert_eq!(file.databases["b"].sqlite.as_deref(), Some("b.db".as_ref()));
+    }
+
+    #[test]
+    fn what_is_no_document_is_named_alone() {
+        assert_eq!(lines("lease = 1\nlog = 'x' y\nlgo = 1\n"), [2]);
+        assert_eq!(lines("[a\n"), [1]);
+        assert_eq!(lines(""), [] as [usize; 0]);
+        assert_eq!(lines("[[databases]]\nsqlite = 'a'\n"), [1]);
+        assert_eq!(lines("databases = 1"), [1]);
+    }
 }

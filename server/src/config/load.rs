@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     Config, DatabaseConfig, LogFormat, Secret,
-    file::{Database, File},
+    file::{Database, File, Wrong},
     otlp::Signal,
 };
 use crate::backup::{Schedule, key::Keys};
@@ -105,12 +105,11 @@ impl<'a> Loader<'a> {
     }
 
     fn parse(&mut self, text: &str) -> File {
-        toml::from_str(text).unwrap_or_else(|error| {
-            // The error's own text quotes the line, which may hold a password.
-            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            self.problem("configuration file", format!("line {line}: {}", error.message()));
-            File::default()
-        })
+        let (file, wrong) = File::read(text);
+        for Wrong { line, message } in wrong {
+            self.problem("configuration file", format!("line {line}: {message}"));
+        }
+        file
     }
 
     fn listen(&mut self, file: &File) -> SocketAddr {

@@ -96,12 +96,20 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Clients refuse it; the server serves all the same, so that a new one is taken up.
 fn warn_of_expiry(file: &Path, chain: &[CertificateDer<'_>]) {
-    let certificate = chain.first().and_then(|first| Certificate::from_der(first).ok());
-    let end = certificate.map(|first| first.tbs_certificate.validity.not_after.to_system_time());
-    if end.is_some_and(|end| end <= SystemTime::now()) {
+    if expiry(chain).is_some_and(|end| end <= SystemTime::now()) {
         let hint = "put a new one in its place: it is read again without a restart";
         tracing::warn!(file = %file.display(), hint, "the certificate has expired");
     }
+}
+
+/// Until when the first certificate of a file can be used; `None` where it does not say.
+pub(crate) fn usable_until(file: &Path) -> Result<Option<SystemTime>, String> {
+    Ok(expiry(&certificates(file)?))
+}
+
+fn expiry(chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
+    let first = Certificate::from_der(chain.first()?).ok()?;
+    Some(first.tbs_certificate.validity.not_after.to_system_time())
 }
 
 /// Subject of the certificate that the client has shown and proved to hold the key of.

@@ -11,6 +11,7 @@ use super::{Watchers, call::Call, check, roles, status_of};
 use crate::{
     backup::Backups,
     db::DatabaseSet,
+    diagnose::Doctor,
     error::Result,
     operations::{self, Operations},
     task::detached,
@@ -26,19 +27,21 @@ pub struct Databases {
     operations: Operations,
     backups: Backups,
     watchers: Watchers,
+    doctor: Doctor,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Databases {
     /// Over the configured databases and the server's operations.
-    pub fn new(
+    pub(crate) fn new(
         set: Arc<DatabaseSet>,
         operations: Operations,
         backups: Backups,
         watchers: Watchers,
+        doctor: Doctor,
     ) -> Self {
-        Self { set, operations, backups, watchers }
+        Self { set, operations, backups, watchers, doctor }
     }
 
     /// Starts an operation and streams its events.
@@ -171,6 +174,15 @@ impl DatabaseService for Databases {
         // It would hold up a stop of the server for as long as the server lets it.
         let stopping = self.operations.stopping().cancelled_owned();
         Ok(Response::new(Box::pin(states.take_until(Box::pin(stopping)))))
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<v1::DiagnoseRequest>,
+    ) -> Result<Response<v1::DiagnoseResponse>, Status> {
+        let database = request.into_inner().database;
+        let diagnosed = self.doctor.diagnose(&database).await;
+        diagnosed.map(Response::new).map_err(|error| status_of(&error))
     }
 
     async fn rollback(

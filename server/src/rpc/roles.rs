@@ -52,7 +52,7 @@ impl Method {
 }
 
 /// Every method that is served. One that is not in here is refused.
-const METHODS: [Method; 24] = [
+const METHODS: [Method; 25] = [
     // Orchestrators have no token; it tells names of databases to those who know them.
     Method::open("/grpc.health.v1.Health/Check"),
     Method::open("/grpc.health.v1.Health/Watch"),
@@ -61,6 +61,7 @@ const METHODS: [Method; 24] = [
     Method::of(Viewer, "/switchback.v1.DatabaseService/GetDatabase"),
     Method::of(Viewer, "/switchback.v1.DatabaseService/ListDatabases"),
     Method::of(Viewer, "/switchback.v1.DatabaseService/WatchDatabase"),
+    Method::of(Viewer, "/switchback.v1.DatabaseService/Diagnose"),
     Method::of(Viewer, "/switchback.v1.DatabaseService/ListBackups"),
     Method::of(Viewer, "/switchback.v1.OperationService/GetOperation"),
     Method::of(Viewer, "/switchback.v1.OperationService/ListOperations"),

@@ -22,11 +22,12 @@ use crate::methods;
 /// Nobody listens there: most of this asks no engine.
 pub(crate) const NOWHERE: &str = "postgres://owner@127.0.0.1:1/nothing";
 
-const VIEWER: [&str; 9] = [
+const VIEWER: [&str; 10] = [
     "GetDatabase",
     "ListDatabases",
     "WatchDatabase",
     "ListBackups",
+    "Diagnose",
     "GetOperation",
     "ListOperations",
     "WatchOperation",

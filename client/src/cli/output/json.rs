@@ -28,6 +28,14 @@ pub(crate) struct Line<'a> {
     body: Body<'a>,
 }
 
+/// A line about one database of several.
+#[derive(Serialize)]
+pub(crate) struct Of<'a, T> {
+    pub(crate) database: &'a str,
+    #[serde(flatten)]
+    pub(crate) line: T,
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {

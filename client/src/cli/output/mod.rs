@@ -93,6 +93,18 @@ impl Output {
         }
     }
 
+    /// The same among events of other databases.
+    pub(crate) fn event_of(&mut self, database: &str, event: &OperationEvent) {
+        if let Some(line) = json::Line::of(event) {
+            self.json(&json::Of { database, line });
+        }
+    }
+
+    /// A call that failed, among those of other databases; for programs.
+    pub(crate) fn failure_of(&mut self, database: &str, error: &Error) {
+        self.json(&json::Of { database, line: Failure::of(error) });
+    }
+
     /// A message for a person.
     pub(crate) fn note(&self, message: &str) {
         note(message);

@@ -40,10 +40,10 @@ pub(crate) struct Programs {
 
 /// A program that was found.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
     /// As it prints it.
-    pub(super) version: String,
+    pub(crate) version: String,
     pub(super) major: u32,
 }
 
@@ -67,7 +67,7 @@ impl Programs {
 
     /// The first one of this name whose major version is at least so high; otherwise why there is
     /// none, for a message.
-    pub(super) async fn find(&self, name: &str, at_least: u32) -> Result<Program, String> {
+    pub(crate) async fn find(&self, name: &str, at_least: u32) -> Result<Program, String> {
         let mut newest: Option<u32> = None;
         for directory in &self.directories {
             let path = directory.join(name);
