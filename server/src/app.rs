@@ -64,18 +64,7 @@ async fn serve(config: Config) -> Result<()> {
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let signalled = {
-        let (stop, mut signals) = (stop.clone(), Signals::install());
-        async move {
-            let signal = signals.next().await;
-            tracing::info!(signal, "stopping");
-            stop.cancel();
-            let signal = signals.next().await;
-            tracing::warn!(signal, "ended at once; operations go on at the next start");
-            std::process::exit(AT_ONCE);
-        }
-    };
-    tokio::spawn(signalled);
+    tokio::spawn(stop_on_signal(Signals::install(), stop.clone()));
     let followed = {
         let (set, stop) = (Arc::clone(&set), stop.clone());
         async move { set.follow_decisions(&stop).await }
@@ -94,6 +83,16 @@ async fn serve(config: Config) -> Result<()> {
     set.close().await;
     tracing::info!("stopped");
     served
+}
+
+/// The first signal lets everything drain; the second one waits for nothing.
+async fn stop_on_signal(mut signals: Signals, stop: CancellationToken) {
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    stop.cancel();
+    let signal = signals.next().await;
+    tracing::warn!(signal, "ended at once; operations go on at the next start");
+    std::process::exit(AT_ONCE);
 }
 
 fn services(
