@@ -224,6 +224,21 @@ impl Server {
         status.expect("the server drains").expect("its status is known")
     }
 
+    /// SIGTERM, and another one as soon as the first was taken; waits for the end.
+    pub async fn terminate_at_once(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the server runs");
+        let id = child.id().expect("the server runs");
+        signal(id, "TERM");
+        let started = Instant::now();
+        while !self.logs().contains("\"stopping\"") {
+            assert!(started.elapsed() < DEADLINE, "the signal was never taken");
+            tokio::time::sleep(POLL).await;
+        }
+        signal(id, "TERM");
+        let status = tokio::time::timeout(DEADLINE, child.wait()).await;
+        status.expect("the server ends").expect("its status is known")
+    }
+
     /// Starts it again with the same settings and waits until it serves.
     pub async fn launch(&mut self) {
         for _ in 0..5 {

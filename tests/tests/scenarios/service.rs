@@ -180,6 +180,22 @@ async fn a_terminated_server_drains_and_ends_well() {
     rig.finish().await;
 }
 
+/// The target takes connections and never answers: an operation waits for it until the drain ends.
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgres://owner@{}/d", silent.local_addr().expect("its address"));
+    let place = directory();
+    let source = place.path().join("source.db");
+    drop(files::sound(&source));
+    let mut server = Server::start(&source, &url).await;
+    let mut run = switchback_tests::cli::start(&server.endpoint(), &["migrate", "--skip-backup"]);
+    run.find(|event| event["event"] == "started").await;
+    assert_eq!(server.terminate_at_once().await.code(), Some(143));
+    server.launch().await;
+    assert_eq!(server.terminate().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn several_databases_of_one_server() {
     let first = rig().await;

@@ -62,10 +62,10 @@ impl Chart<'_> {
         }
         for part in [0, top / 2, top] {
             let (at, label) = (y(part), count(part));
-            let _ = write!(
+            let _ = writeln!(
                 grid,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\n",
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
                 LEFT - 8.0,
                 at + 4.0
             );
@@ -106,16 +106,16 @@ pub(super) fn bar(title: &str, parts: &[Part]) -> String {
     for (index, part) in parts.iter().enumerate() {
         let width = part.seconds / total * WIDTH;
         let (label, took) = (escape(&part.label), seconds(part.seconds));
-        let _ = write!(
+        let _ = writeln!(
             drawn,
             "<rect class=\"part{}\" x=\"{at:.2}\" y=\"2\" width=\"{width:.2}\" height=\"28\">\
-             <title>{label}: {took}</title></rect>\n",
+             <title>{label}: {took}</title></rect>",
             index % 4
         );
         // A letter is some 7 units wide.
         if width > as_f64(u64::try_from(part.label.len()).unwrap_or_default()) * 7.0 + 8.0 {
             let _ =
-                write!(drawn, "<text class=\"on\" x=\"{:.1}\" y=\"20\">{label}</text>\n", at + 5.0);
+                writeln!(drawn, "<text class=\"on\" x=\"{:.1}\" y=\"20\">{label}</text>", at + 5.0);
         }
         at += width;
     }
