@@ -60,13 +60,7 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     let operations = Operations::new(store, driver, stop.clone());
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let scrape = scrape(&config).await?;
-    let takers = Takers {
-        service_name: config.service_name.as_deref(),
-        otlp: config.otlp.as_ref(),
-        scraped: scrape.as_ref().map(Scrape::reader),
-    };
-    let metrics = Metrics::start(takers, &holder.id, &set)?;
+    let metrics = measure(&config, &holder.id, &set, &stop).await?;
     traces.send(&holder.id)?;
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -77,9 +71,6 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
         async move { set.follow_decisions(&stop).await }
     };
     tokio::spawn(followed);
-    if let Some(scrape) = scrape {
-        tokio::spawn(scrape.serve(stop.clone()));
-    }
     migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop);
     let services = services(&set, &operations, backups, doctor);
@@ -87,12 +78,7 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
-    let measured = async {
-        if let Some(metrics) = metrics {
-            metrics.stop().await;
-        }
-    };
-    tokio::join!(measured, traces.stop());
+    send_last(metrics, traces).await;
     set.close().await;
     tracing::info!("stopped");
     served
@@ -127,12 +113,37 @@ fn services(
     Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
 }
 
-/// The listener of scrapes, where there is to be one.
-async fn scrape(config: &Config) -> Result<Option<Scrape>> {
-    let Some(address) = config.metrics_listen else { return Ok(None) };
-    let scrape = Scrape::bind(address).await?;
-    tracing::info!(%address, "metrics can be scraped");
-    Ok(Some(scrape))
+/// Begins to measure, where somebody takes it, and to serve those who scrape.
+async fn measure(
+    config: &Config,
+    server_id: &str,
+    set: &Arc<DatabaseSet>,
+    stop: &CancellationToken,
+) -> Result<Option<Metrics>> {
+    let scrape = match config.metrics_listen {
+        Some(address) => Some(Scrape::bind(address).await?),
+        None => None,
+    };
+    let takers = Takers {
+        service_name: config.service_name.as_deref(),
+        otlp: config.otlp.as_ref(),
+        scraped: scrape.as_ref().map(Scrape::reader),
+    };
+    let metrics = Metrics::start(takers, server_id, set)?;
+    if let Some(scrape) = scrape {
+        tokio::spawn(scrape.serve(stop.clone()));
+    }
+    Ok(metrics)
+}
+
+/// Sends the last metrics and spans, both within the same time.
+async fn send_last(metrics: Option<Metrics>, traces: Traces) {
+    let measured = async {
+        if let Some(metrics) = metrics {
+            metrics.stop().await;
+        }
+    };
+    tokio::join!(measured, traces.stop());
 }
 
 fn warn_of_keys(config: &Config) {

@@ -90,6 +90,7 @@ impl Scrape {
                  address",
             )
         })?;
+        tracing::info!(%address, "metrics can be scraped");
         Ok(Self { listener, reader: Reader::default() })
     }
 
