@@ -182,7 +182,11 @@ mod tests {
 
     #[test]
     fn one_that_failed_makes_the_command_fail() {
-        let ended = |end| Member { end: Some(end), ..Member::new("a") };
+        let ended = |end| {
+            let mut member = Member::new("a");
+            member.end = Some(end);
+            member
+        };
         let skipped = || ended(End::Skipped("it is migrated".into()));
         let good = Summary::of(&[ended(End::Done), skipped(), Member::new("b")]);
         assert_eq!((good.migrated, good.skipped, good.failed, good.exit()), (1, 1, 0, Exit::Done));

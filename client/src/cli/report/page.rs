@@ -78,17 +78,8 @@ mod tests {
 
     const HOSTILE: &str = "</td><script>alert(1)</script>";
 
-    fn history() -> History {
-        let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
-        let mut history = History::of(Operation {
-            operation_id: "0199".into(),
-            database: "shop".into(),
-            kind: OperationKind::Migrate.into(),
-            created_at: at(100),
-            ended_at: at(130),
-            ..Default::default()
-        });
-        let report = MigrateReport {
+    fn report() -> MigrateReport {
+        MigrateReport {
             tables: vec![TableReport { table: HOSTILE.into(), rows: 12, ..Default::default() }],
             cutover: Some(CutoverReport { write_pause_ms: 12.5, epoch: 1, forecast: None }),
             validation: Some(ValidateReport {
@@ -103,11 +94,23 @@ mod tests {
             rows: 12,
             backup_id: "b-1".into(),
             ..Default::default()
-        };
+        }
+    }
+
+    fn history() -> History {
+        let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+        let mut history = History::of(Operation {
+            operation_id: "0199".into(),
+            database: "shop".into(),
+            kind: OperationKind::Migrate.into(),
+            created_at: at(100),
+            ended_at: at(130),
+            ..Default::default()
+        });
         let result = ResultEvent {
             state: OperationState::Succeeded.into(),
             error: None,
-            report: Some(Report::Migrate(report)),
+            report: Some(Report::Migrate(report())),
         };
         let phase = |phase: Phase| Event::Phase(PhaseEvent { phase: phase.into() });
         let progress = |rows| {
