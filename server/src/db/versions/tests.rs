@@ -46,5 +46,5 @@ async fn text_that_is_no_utf_8_has_a_version() {
 async fn a_file_that_is_not_there_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let file = SourceFile::new(directory.path().join("none.db"));
-    assert_eq!(of_sqlite(&file).await.unwrap_err().reason(), Reason::SourceUnreadable);
+    assert_eq!(of_sqlite(&file).await.unwrap_err().reason(), Reason::SourceMissing);
 }
