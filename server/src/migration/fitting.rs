@@ -37,14 +37,16 @@ fn keeper(table: &Table) -> Option<&'static str> {
     is_bookkeeping(&table.name, &columns).map(|tool| tool.name)
 }
 
-/// What is to be said of a plan that was made before, as both databases are now.
+/// What is to be said of a plan that was made before, as both databases are now. What is no choice
+/// of it is put right.
 pub(super) async fn review(
     inputs: Inputs<'_>,
     schema: &SourceSchema,
-    given: &Plan,
+    given: &mut Plan,
 ) -> Result<Vec<Finding>> {
     let tables = inputs.database.target().read_tables(&given.target_schema).await?;
     let draft = existing::reviewed(given, schema, &tables).map_err(|found| changed(&found))?;
+    existing::adopt(given, &tables);
     let options = PlanOptions {
         choices: given.choices.clone(),
         guards: given.guards,

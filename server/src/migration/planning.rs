@@ -182,7 +182,7 @@ async fn check_given(inputs: Inputs<'_>, given: &Plan, schema: &SourceSchema) ->
     let (source, halt) = (inputs.database.source.clone(), inputs.halt.clone());
     let mut plan = given.clone();
     if given.existing.is_some() {
-        plan.findings = fitting::review(inputs, schema, given).await?;
+        plan.findings = fitting::review(inputs, schema, &mut plan).await?;
     } else {
         plan.findings.retain(|found| still_holds(found, given));
     }

@@ -15,7 +15,7 @@ pub use self::{
     build::{Found, build},
     draft::{Draft, DraftTable, Pair, draft},
     keys::{Collision, Unique, foreign_keys, uniques},
-    review::reviewed,
+    review::{adopt, reviewed},
 };
 
 #[cfg(test)]

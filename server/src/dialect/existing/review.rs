@@ -35,6 +35,23 @@ pub fn reviewed(
     if review.problems.is_empty() { Ok(draft) } else { Err(review.problems) }
 }
 
+/// What is a fact of the target and no choice is as its catalog says, whatever the plan has: a
+/// person who adds a column need not know it, and no other statement gets in.
+pub fn adopt(plan: &mut Plan, target: &TargetSchema) {
+    for planned in &mut plan.tables {
+        let Some(table) = target.tables.iter().find(|table| table.name == planned.target) else {
+            continue;
+        };
+        planned.settings.clone_from(&table.settings);
+        for column in &mut planned.columns {
+            let Some(actual) = table.column(&column.target) else { continue };
+            column.not_null = actual.not_null;
+            column.identity = actual.identity;
+            column.sequence = actual.sequence.clone().unwrap_or_default();
+        }
+    }
+}
+
 struct Review {
     problems: Vec<String>,
 }
@@ -49,10 +66,6 @@ impl Review {
         planned: &TablePlan,
         (source, target): (&Table, &TargetTable),
     ) -> DraftTable {
-        // They are carried out as they stand.
-        if planned.settings != target.settings {
-            self.say(planned, "the target has other comments or settings of its indexes now");
-        }
         let mut draft = DraftTable::default();
         let mut filled = Vec::new();
         for column in &planned.columns {
@@ -64,9 +77,7 @@ impl Review {
             let actual = &target.columns[theirs];
             let is_same = column.r#type == actual.r#type.name
                 && column.wire == wire(&actual.r#type)
-                && column.generated == actual.generated.as_deref().unwrap_or_default()
-                && column.sequence == actual.sequence.as_deref().unwrap_or_default()
-                && (column.identity, column.not_null) == (actual.identity, actual.not_null);
+                && column.generated == actual.generated.as_deref().unwrap_or_default();
             if !is_same {
                 let now = &actual.r#type.name;
                 self.say(
