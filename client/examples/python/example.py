@@ -25,13 +25,15 @@ PATIENCE = 60
 PAUSE = 0.2
 # Ends a stream whose server is gone without a word.
 KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000)]
+# gRPC waits for up to two minutes between two attempts unless it is told.
+RECONNECT = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2_000)]
 # A plan is as large as a schema.
 LIMITS = [("grpc.max_receive_message_length", -1)]
 
 
 class Switchback:
     def __init__(self, endpoint, ca=None, token=None):
-        options = KEEPALIVE + LIMITS
+        options = KEEPALIVE + RECONNECT + LIMITS
         if ca:
             self.channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(ca), options)
         else:
