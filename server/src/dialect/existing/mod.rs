@@ -3,6 +3,7 @@
 
 mod build;
 mod columns;
+mod definitions;
 mod draft;
 pub mod facts;
 mod keys;
