@@ -7,6 +7,7 @@ use super::{
     *,
 };
 use crate::dialect::{
+    codec::Codec,
     plan::PlanInputs,
     schema::{Affinity, Column, RowAddress, SourceSchema, Table},
 };
@@ -248,4 +249,16 @@ fn a_reviewed_plan_is_held_against_what_is_there() {
     pair.target.tables[0].columns.remove(0);
     let problems = reviewed(&plan, &pair.schema, &pair.target).unwrap_err();
     assert_eq!(problems.len(), 2, "{problems:?}");
+}
+
+/// SQLite lets the key of a rowid table hold NULLs, and the target's key has none.
+#[test]
+fn a_key_in_several_forms_stops_the_plan_whether_or_not_it_is_declared_not_null() {
+    let mut table = source("t", &[("id", Affinity::Text)]);
+    table.row_address = RowAddress::Rowid("rowid".into());
+    let mut pair = Pair::new(vec![table], vec![target("t", &[("id", "uuid")])]);
+    pair.target.tables[0].columns[0].not_null = true;
+    let fit = ColumnFit { values: 2, fitting: vec![Codec::UuidAny], ..ColumnFit::default() };
+    pair.found.fits = vec![TableFit { rows: 2, columns: vec![fit] }];
+    assert_eq!(codes(&pair.plan()), [(Severity::Blocker, "key_form", "t", "id")]);
 }
