@@ -79,8 +79,11 @@ pub fn start_program(mut command: Command) -> Running {
 impl Running {
     /// The next event; `None` at the end of the output.
     pub async fn next(&mut self) -> Option<Value> {
-        let line = timeout(DEADLINE, self.lines.next_line()).await;
-        let line = line.expect("the next event comes in time").expect("a readable pipe")?;
+        let Ok(line) = timeout(DEADLINE, self.lines.next_line()).await else {
+            let _ = self.child.kill().await;
+            panic!("the next event does not come{}", self.said().await);
+        };
+        let line = line.expect("a readable pipe")?;
         self.stdout.push_str(&line);
         self.stdout.push('\n');
         // Some commands (completions) print no JSON.
@@ -96,7 +99,13 @@ impl Running {
                 return event;
             }
         }
-        panic!("the event never came; the output was:\n{}", self.stdout);
+        panic!("the event never came{}", self.said().await);
+    }
+
+    /// What it has written up to its end.
+    async fn said(&mut self) -> String {
+        let errors = (&mut self.errors).await.unwrap_or_default();
+        format!("; the output was:\n{}\n{errors}", tail(&self.stdout))
     }
 
     /// SIGINT, as Ctrl-C sends it.

@@ -95,16 +95,17 @@ class Switchback {
 }
 
 class Attempt {
-  since = Date.now();
+  lost = undefined;
 
   worked() {
-    this.since = Date.now();
+    this.lost = undefined;
   }
 
   // Throws what another try does not change, and what has lasted for too long.
   failed(error) {
     const away = [grpc.status.UNAVAILABLE, grpc.status.UNKNOWN].includes(error.code);
-    if (!away || Date.now() - this.since > PATIENCE) throw error;
+    this.lost ??= Date.now();
+    if (!away || Date.now() - this.lost > PATIENCE) throw error;
     console.error(`the connection is lost, trying again: ${error.details}`);
   }
 }

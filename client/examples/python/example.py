@@ -42,6 +42,10 @@ class Switchback:
         self.databases = database_pb2_grpc.DatabaseServiceStub(self.channel)
         self.operations = operation_pb2_grpc.OperationServiceStub(self.channel)
 
+    def close(self):
+        """Ends the calls that are open: the interpreter may wait for them at its end."""
+        self.channel.close()
+
     def status(self, database):
         request = database_pb2.GetDatabaseRequest(database=database)
         return self.databases.GetDatabase(request, metadata=self.metadata, timeout=10).database
@@ -68,7 +72,7 @@ class Switchback:
         after the last one that was seen; where it breaks before the first one, the same request_id
         attaches to the operation that it has started, if it has.
         """
-        operation, seen = None, 0
+        operation, seen, ended = None, 0, False
         for attempt in tries():
             try:
                 if operation is None:
@@ -82,24 +86,27 @@ class Switchback:
                     attempt.worked()
                     event = response.event
                     operation, seen = event.operation_id, event.sequence
+                    ended = event.WhichOneof("event") == "result"
                     yield event
-                    if event.WhichOneof("event") == "result":
-                        return
             except grpc.RpcError as error:
-                attempt.failed(error)
+                if not ended:
+                    attempt.failed(error)
+            if ended:
+                return
 
 
 class Attempt:
     def __init__(self):
-        self.since = time.monotonic()
+        self.lost = None
 
     def worked(self):
-        self.since = time.monotonic()
+        self.lost = None
 
     def failed(self, error):
         """Raises what another try does not change, and what has lasted for too long."""
         away = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN)
-        if not away or time.monotonic() - self.since > PATIENCE:
+        self.lost = self.lost or time.monotonic()
+        if not away or time.monotonic() - self.lost > PATIENCE:
             raise error
         print(f"the connection is lost, trying again: {error.details()}", file=sys.stderr)
 
@@ -164,6 +171,8 @@ def main():
     except grpc.RpcError as error:
         say(event="error", **told(error))
         return 4 if error.code() == grpc.StatusCode.UNAVAILABLE else 5
+    finally:
+        switchback.close()
 
 
 def run(switchback, args):

@@ -251,6 +251,10 @@ impl Migrations {
     async fn forget(&self, database: &Database) -> Result<bool> {
         let name = &database.config.name;
         let record = self.store.database(name).await?;
+        // Who follows and who holds the lease notice it side by side.
+        if record.phase == Phase::Idle {
+            return Ok(true);
+        }
         if record.phase != Phase::Following || marked::marked(&database.source).await?.is_some() {
             return Ok(false);
         }
