@@ -47,7 +47,7 @@ pub(super) async fn add(
         context.target.record(transaction, context.name(), made(&planned, &step)).await?;
         transaction.batch_execute("RELEASE SAVEPOINT foreign_key").await.map_err(failed)?;
     }
-    comment_again(transaction, context.name()).await?;
+    comment_again(transaction, context.name(), context.id).await?;
     if !findings.is_empty() {
         context.target.write_plan(transaction, plan).await?;
     }

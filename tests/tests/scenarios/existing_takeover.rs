@@ -91,6 +91,25 @@ async fn tables_of_the_application_go_there_and_back_and_end_as_they_were() {
     rig.finish().await;
 }
 
+/// What the application has dropped on PostgreSQL is not looked for at the next switch.
+#[tokio::test]
+async fn a_trigger_that_the_application_drops_keeps_nobody_from_switching_again() {
+    let (rig, plan) = pair().await;
+    rig.cli(&["migrate", "--plan", &write(&rig, &plan)]).await.expect(0);
+    let target = rig.target().await;
+    target.batch_execute("DROP TRIGGER told ON users").await.expect("it was there");
+    rig.cli(&["rollback"]).await.expect(0);
+    rig.cli(&["cutover"]).await.expect(0);
+    let update = "UPDATE users SET age = 50 WHERE id = 1";
+    rig.database.owner().await.batch_execute(update).await.expect("PostgreSQL takes writes");
+    let fired = "SELECT count(*) FROM events WHERE what = 'always_told'";
+    assert_eq!(number(&target, fired).await, 1, "the other one fires again");
+    let there = "SELECT count(*) FROM pg_trigger WHERE tgname = 'told'";
+    assert_eq!(number(&target, there).await, 0);
+    rig.cli(&["rollback"]).await.expect(0);
+    rig.finish().await;
+}
+
 /// The last batch is written by the transaction that makes the foreign keys.
 #[tokio::test]
 async fn what_the_last_batch_deletes_takes_nothing_along() {

@@ -95,7 +95,10 @@ impl Target {
     /// Refuses applications in every table and writes nothing down any more.
     pub(crate) async fn close(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
         fence_all(transaction, plan).await?;
-        disable_triggers(transaction, plan).await?;
+        if let Some(left) = disable_triggers(transaction, plan).await? {
+            // The next switch does not look for what the application has dropped.
+            self.write_plan(transaction, &left).await?;
+        }
         set_triggers(transaction, plan, reverse::close).await
     }
 

@@ -140,10 +140,15 @@ fn depended_on(aside: &Aside, error: &tokio_postgres::Error) -> Error {
 }
 
 /// Makes the comments of foreign keys again, in the transaction that has made the keys.
-pub(crate) async fn comment_again(transaction: &Transaction<'_>, database: &str) -> Result<()> {
+pub(crate) async fn comment_again(
+    transaction: &Transaction<'_>,
+    database: &str,
+    migration: &str,
+) -> Result<()> {
+    // What an earlier migration could not give back is no business of this one.
     let sql = "SELECT restore FROM switchback.set_aside \
-               WHERE database = $1 AND kind = 'comment' ORDER BY seq DESC";
-    for row in transaction.query(sql, &[&database]).await.map_err(failed)? {
+               WHERE database = $1 AND migration = $2 AND kind = 'comment' ORDER BY seq DESC";
+    for row in transaction.query(sql, &[&database, &migration]).await.map_err(failed)? {
         transaction.execute(row.get::<_, &str>(0), &[]).await.map_err(failed)?;
     }
     Ok(())

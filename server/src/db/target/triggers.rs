@@ -23,20 +23,24 @@ pub(crate) async fn enable_triggers(transaction: &Transaction<'_>, plan: &Plan) 
     Ok(())
 }
 
-/// Switches them off, in the transaction that decides against PostgreSQL. The application may have
-/// dropped some.
-pub(super) async fn disable_triggers(transaction: &Transaction<'_>, plan: &Plan) -> Result<()> {
+/// Switches them off, in the transaction that decides against PostgreSQL. The plan without those
+/// that the application has dropped meanwhile; none where all are there.
+pub(super) async fn disable_triggers(
+    transaction: &Transaction<'_>,
+    plan: &Plan,
+) -> Result<Option<Plan>> {
     let there = triggers(transaction, &plan.target_schema).await?;
-    for table in &plan.tables {
-        let full = qualified(&plan.target_schema, &table.target);
+    let mut left = plan.clone();
+    for table in &mut left.tables {
+        let target = &table.target;
+        table.triggers.retain(|trigger| there.contains(&(target.clone(), trigger.name.clone())));
+        let full = qualified(&plan.target_schema, target);
         for trigger in &table.triggers {
-            if there.contains(&(table.target.clone(), trigger.name.clone())) {
-                let sql = format!("ALTER TABLE {full} DISABLE TRIGGER {}", quote(&trigger.name));
-                transaction.batch_execute(&sql).await.map_err(failed)?;
-            }
+            let sql = format!("ALTER TABLE {full} DISABLE TRIGGER {}", quote(&trigger.name));
+            transaction.batch_execute(&sql).await.map_err(failed)?;
         }
     }
-    Ok(())
+    Ok((left != *plan).then_some(left))
 }
 
 /// Table and name of each trigger in a schema that is not one of PostgreSQL's own.

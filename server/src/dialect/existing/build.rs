@@ -13,6 +13,7 @@ use super::{
     draft::{Draft, DraftTable, EXAMPLES},
     facts::TableFit,
     keys::Collision,
+    stricter,
     target::{TargetSchema, TargetTable},
 };
 use crate::dialect::{
@@ -114,6 +115,7 @@ impl<'a> Builder<'a> {
         let key = named_by(source, draft, target);
         self.filled(source, target);
         self.behaviour(source, target);
+        self.findings.extend(stricter::keys(source, draft, target, &key));
         let columns = self.columns(draft, fit, &key);
         self.skipped(draft, fit);
         let defaulted = self.defaulted(source, draft, target);

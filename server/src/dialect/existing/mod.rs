@@ -9,6 +9,7 @@ pub mod facts;
 mod keys;
 mod matching;
 mod review;
+mod stricter;
 pub mod target;
 pub mod types;
 
