@@ -65,3 +65,7 @@ bench-backup: release ## Measures backups and restorations against sqlite3, zstd
 .PHONY: bench-back
 bench-back: release ## Measures the way back: both pauses, the reverse lag and the cost of capture.
 	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench back
+
+.PHONY: bench-service
+bench-service: release ## Measures an idle server, calls with and without TLS and tokens, and many watchers.
+	SWITCHBACK_BIN_DIR=$(CURDIR)/target/release cargo bench --locked -p switchback-tests --bench service

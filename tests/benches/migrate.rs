@@ -32,6 +32,7 @@ async fn main() {
 
     let large = directory.path().join("large.db");
     build_large(&large, rows);
+    let existing = into_existing(&cluster, &large).await;
     let large = measure("one table", &cluster, &large, directory.path(), true).await;
 
     let small = directory.path().join("small.db");
@@ -40,7 +41,8 @@ async fn main() {
 
     let ready = start_to_ready(&cluster, directory.path()).await;
     let result = json!({
-        "rows": rows, "tables": tables, "large": large, "small": small, "ready_ms": ready,
+        "rows": rows, "tables": tables, "large": large, "existing": existing, "small": small,
+        "ready_ms": ready,
     });
     print(&result);
     keep("migrate.json", &result);
@@ -88,15 +90,42 @@ async fn measure(
 ) -> Value {
     eprintln!("{name}: switchback");
     let database = cluster.database().await;
+    let mut result = switchback(source, &database, &[]).await;
+    if ceiling {
+        eprintln!("{name}: psql");
+        result["ceiling"] = psql(cluster, &database, scratch).await;
+    }
+    database.remove().await;
+    eprintln!("{name}: pgloader");
+    result["pgloader_s"] = pgloader(cluster, source).await;
+    result
+}
+
+/// The large table into one that an application has made, with types that every value is converted
+/// for.
+async fn into_existing(cluster: &Cluster, source: &Path) -> Value {
+    eprintln!("one table that is there: switchback");
+    let database = cluster.database().await;
+    let made = "CREATE TABLE events (id bigint PRIMARY KEY, user_id bigint NOT NULL,
+                  amount numeric, name varchar(40), email varchar(60) NOT NULL,
+                  created_at timestamptz, note text, payload bytea)";
+    database.owner().await.batch_execute(made).await.expect("a table");
+    let result = switchback(source, &database, &["--schema", "existing"]).await;
+    database.remove().await;
+    result
+}
+
+/// A plan, a migration and a validation, with these arguments for the first two.
+async fn switchback(source: &Path, database: &Database, arguments: &[&str]) -> Value {
     let server = Server::start(source, &database.url).await;
-    let plan = timed(&server, &["plan"]).await;
-    settle(&database).await;
-    let migrate = timed(&server, &["migrate"]).await;
+    let plan = timed(&server, &[&["plan"], arguments].concat()).await;
+    settle(database).await;
+    let migrate = timed(&server, &[&["migrate"], arguments].concat()).await;
     let after_migrate = peak(&server);
-    settle(&database).await;
+    settle(database).await;
     let validate = timed(&server, &["validate"]).await;
     let seconds = &migrate.1["seconds"];
-    let mut result = json!({
+    json!({
         "bytes": fs::metadata(source).map_or(0, |metadata| metadata.len()),
         "rows": migrate.1["rows"],
         "plan_s": plan.0,
@@ -106,16 +135,7 @@ async fn measure(
         "copy_with_index_s": number(&seconds["copying"]) + number(&seconds["indexing"]),
         "validate_s": validate.0,
         "peak_rss_mb": { "after_migrate": after_migrate, "after_validate": peak(&server) },
-    });
-    if ceiling {
-        eprintln!("{name}: psql");
-        result["ceiling"] = psql(cluster, &database, scratch).await;
-    }
-    drop(server);
-    database.remove().await;
-    eprintln!("{name}: pgloader");
-    result["pgloader_s"] = pgloader(cluster, source).await;
-    result
+    })
 }
 
 /// Wall time of a command, and its report.
@@ -227,7 +247,7 @@ fn number(value: &Value) -> f64 {
 }
 
 fn print(result: &Value) {
-    for name in ["large", "small"] {
+    for name in ["large", "existing", "small"] {
         let part = &result[name];
         let rows = number(&part["rows"]);
         println!("\n{name}: {rows} rows, {:.0} MB", number(&part["bytes"]) / 1e6);
@@ -260,5 +280,7 @@ fn print(result: &Value) {
             number(&part["peak_rss_mb"]["after_validate"])
         );
     }
-    println!("\nstart to ready, ms               {:>9.1}", number(&result["ready_ms"]));
+    let [large, existing] = ["large", "existing"].map(|part| number(&result[part]["migrate_s"]));
+    println!("\nexisting / large, whole           {:>9.2}", existing / large);
+    println!("start to ready, ms               {:>9.1}", number(&result["ready_ms"]));
 }
