@@ -43,6 +43,11 @@ image-check: ## Runs the commands of the Dockerfile in a directory with Debian i
 	@.ci/prerequisites image
 	deploy/check-image
 
+.PHONY: deny
+deny: ## Advisories, licences and sources of all dependencies; gets cargo-deny, which takes minutes to build.
+	@.ci/prerequisites deny
+	cargo deny --locked check
+
 .PHONY: soak
 soak: build ## Kills the server in migrations, and there and back again, SWITCHBACK_SOAK_KILLS times each (500).
 	SWITCHBACK_SOAK_KILLS=$${SWITCHBACK_SOAK_KILLS:-500} \

@@ -23,6 +23,7 @@ mod cutover;
 mod damage;
 mod databases;
 mod doctor;
+mod documents;
 mod drift;
 mod examples;
 mod existing_plan;
