@@ -77,6 +77,9 @@ fn existing() -> Vec<Codec> {
         "timestamptz:any:in:Europe/Berlin:T:3:Z",
         "timestamptz:in:Europe/Berlin:space:0",
         "timestamptz:in:America/New_York:T:minutes",
+        "range:any:tstz:in:Europe/Berlin",
+        "text:number",
+        "varchar:5:number",
     ];
     let mut codecs: Vec<Codec> = names.map(|name| name.parse().unwrap()).to_vec();
     codecs.extend(Width::ALL.map(Codec::Narrow));
@@ -84,6 +87,8 @@ fn existing() -> Vec<Codec> {
     codecs.extend(BoolBack::ALL.map(Codec::BoolAny));
     codecs.extend(IntervalForm::ALL.map(Codec::Interval));
     codecs.extend(NetType::ALL.map(Codec::Net));
+    codecs.extend(RangeType::ALL.map(Codec::Range));
+    codecs.extend(RangeType::ALL.map(Codec::RangeAny));
     for scale in [None, Scale::new(10, 2), Scale::new(38, 0)] {
         codecs.extend(NumericForm::ALL.map(|form| Codec::NumericAs(scale, form)));
     }
@@ -157,6 +162,10 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}(/[0-9]{1,2})?".prop_map(String::into_bytes),
         "([0-9a-f]{1,4}:){1,7}(:|[0-9a-f]{1,4})(/[0-9]{1,3})?".prop_map(String::into_bytes),
         "([0-9a-f]{2}:){5}[0-9a-f]{2}".prop_map(String::into_bytes),
+        "[\\[(](-?[0-9]{1,2}(\\.[0-9]{1,2})?)?,\"?-?[0-9]{1,10}\"?[\\])]".prop_map(String::into_bytes),
+        "[\\[(]2024-0[1-3]-0[1-9]( 00:00:00(\\+00)?)?,(\"2024-0[2-4]-01 12:00:00(\\.5)?(\\+0[01])?\"|9999-12-31)?[\\])]"
+            .prop_map(String::into_bytes),
+        " ?(empty|EMPTY|[\\[(],[\\])])".prop_map(String::into_bytes),
     ]
 }
 
@@ -238,6 +247,10 @@ proptest! {
             }),
             "\x01[\\[{\"a: ,0-9}\\]]{0,12}".prop_map(String::into_bytes),
             (vec(0_u16..10_000, 0..5), -3_i16..4, any::<bool>(), 0_u16..12).prop_map(numeric_field),
+            (0_u8..32, vec(-3_i32..4, 0..3)).prop_map(|(flags, bounds)| {
+                let bounds = bounds.iter().flat_map(|bound| [4, *bound]).flat_map(i32::to_be_bytes);
+                [flags].into_iter().chain(bounds).collect()
+            }),
         ]
     ) {
         for codec in all() {
@@ -317,6 +330,13 @@ fn names_go_there_and_back() {
         "array:int4",
         "array:json:compact",
         "inet:",
+        "range",
+        "range:int4:",
+        "range:tstz:in:Europe/Berlin",
+        "range:any:ts:in:Europe/Berlin",
+        "range:any:tstz:in:Europe/Atlantis",
+        "text:number:5",
+        "varchar:05:number",
     ] {
         assert!(name.parse::<Codec>().is_err(), "{name}");
     }

@@ -6,8 +6,8 @@
 use crate::dialect::{
     codec::{
         BoolBack, BoolForm, Clock, Codec, Element, EpochUnit, Fraction, IntervalForm, Labels,
-        Moment, MomentType, NetType, NumericForm, PgType, Scale, Separator, Single, Spacing,
-        Suffix, UuidForm, Width, Zone,
+        Moment, MomentType, NetType, NumericForm, PgType, RangeType, Scale, Separator, Single,
+        Spacing, Suffix, UuidForm, Width, Zone,
     },
     schema::Affinity,
 };
@@ -47,9 +47,17 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
         &["numeric:P:S", "numeric:P:S:FORM"],
         "more digits than the type has are refused, never rounded",
     ),
-    ("text", &["text", "text:blob"], "`citext` too"),
-    ("character varying", &["text", "text:blob"], ""),
-    ("character varying(n)", &["varchar:N"], "longer text is refused, spaces at its end included"),
+    (
+        "text",
+        &["text:number", "text", "text:blob"],
+        "`citext` too; numbers from columns with INTEGER, REAL or NUMERIC affinity",
+    ),
+    ("character varying", &["text:number", "text", "text:blob"], "the same"),
+    (
+        "character varying(n)",
+        &["varchar:N:number", "varchar:N"],
+        "the same; longer text is refused, spaces at its end included",
+    ),
     ("character(n)", &["char:N"], "text with spaces at its end is refused: they would be padding"),
     ("bytea", &["blob", "blob:text"], ""),
     ("boolean", &["bool:FORM", "bool:any", "bool:any:text"], ""),
@@ -104,6 +112,17 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
     ("inet", &["inet"], ""),
     ("cidr", &["cidr"], ""),
     ("macaddr", &["macaddr"], ""),
+    (
+        "int4range, int8range, daterange",
+        &["range:TYPE", "range:any:TYPE"],
+        "stored as `[1,11)`, however it is written; `infinity` is refused",
+    ),
+    ("numrange, tsrange", &["range:TYPE", "range:any:TYPE"], "`infinity` is refused"),
+    (
+        "tstzrange",
+        &["range:TYPE", "range:any:TYPE", "range:any:tstz:in:ZONE"],
+        "text without an offset is UTC unless a zone is named; `infinity` is refused",
+    ),
 ];
 
 /// Codecs that may fill a column of this type from a SQLite column with this affinity, the
@@ -153,8 +172,8 @@ fn of(pg_type: &PgType, affinity: Affinity, zone: Option<&'static Zone>) -> Vec<
         "double precision" => vec![Codec::Real, Codec::Number, Codec::NumberAny],
         "numeric" => numbers(&pg_type.arguments, by_value),
         "text" | "varchar" | "bpchar" => match digits {
-            Some(limit) => vec![Codec::Varchar(limit)],
-            None => vec![Codec::Text, Codec::TextOfBlob],
+            Some(limit) => vec![Codec::NumberText(digits), Codec::Varchar(limit)],
+            None => vec![Codec::NumberText(None), Codec::Text, Codec::TextOfBlob],
         },
         "char" => vec![Codec::Char(digits.unwrap_or(1))],
         "bytea" if affinity == Affinity::Text => vec![Codec::BlobOfText, Codec::Blob],
@@ -183,8 +202,20 @@ fn of(pg_type: &PgType, affinity: Affinity, zone: Option<&'static Zone>) -> Vec<
         "json" => vec![Codec::Json],
         "jsonb" if by_value => vec![Codec::JsonbNumeric],
         "jsonb" => vec![Codec::Jsonb],
+        "int4range" => ranges(RangeType::Int4),
+        "int8range" => ranges(RangeType::Int8),
+        "numrange" => ranges(RangeType::Num),
+        "daterange" => ranges(RangeType::Date),
+        "tsrange" => ranges(RangeType::Ts),
+        "tstzrange" => {
+            vec![Codec::Range(RangeType::TsTz(None)), Codec::RangeAny(RangeType::TsTz(zone))]
+        }
         _ => NetType::ALL.map(Codec::Net).to_vec(),
     }
+}
+
+fn ranges(r#type: RangeType) -> Vec<Codec> {
+    vec![Codec::Range(r#type), Codec::RangeAny(r#type)]
 }
 
 fn arrays(pg_type: &PgType) -> Vec<Codec> {
@@ -311,6 +342,8 @@ fn can_hold(affinity: Affinity, codec: Codec) -> bool {
         Codec::NumericAs(_, NumericForm::Text | NumericForm::AnyText) => {
             affinity == Affinity::Text || any
         }
+        // Elsewhere text that looks like a number stays text, or is a number beside one.
+        Codec::NumberText(_) => by_value || affinity == Affinity::Real,
         _ => true,
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::{
-    codec::nearest,
+    codec::{looks_numeric, nearest},
     schema::{Affinity, Encoding},
 };
 
@@ -117,6 +117,15 @@ const NAMES: &[&str] = &[
     "array:float8:compact",
     "array:text:spaced",
     "inet",
+    "range:num",
+    "range:ts",
+    "range:date",
+    "range:any:num",
+    "range:any:ts",
+    "range:any:tstz",
+    "range:any:tstz:in:Europe/Berlin",
+    "text:number",
+    "varchar:20:number",
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     super::{
         BoolBack, Clock, Codec, Element, EpochUnit, IntervalForm, Labels, Moment, MomentType,
-        NetType, NumericForm, Scale, Separator, Single, Spacing, Suffix, Width, Zone,
+        NetType, NumericForm, RangeType, Scale, Separator, Single, Spacing, Suffix, Width, Zone,
     },
     named, separator_named,
 };
@@ -54,6 +54,19 @@ impl IntervalForm {
             Self::Count(unit) => unit.name(),
             Self::Epoch => "epoch",
             Self::Clock => "clock",
+        }
+    }
+}
+
+impl RangeType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+            Self::Num => "num",
+            Self::Date => "date",
+            Self::Ts => "ts",
+            Self::TsTz(_) => "tstz",
         }
     }
 }
@@ -135,6 +148,16 @@ impl Codec {
                 write!(f, "array:{}:{}", element.name(), spacing.name())
             }
             Self::Net(net) => f.write_str(net.name()),
+            Self::Range(range) => write!(f, "range:{}", range.name()),
+            Self::RangeAny(range) => {
+                write!(f, "range:any:{}", range.name())?;
+                match range {
+                    RangeType::TsTz(Some(zone)) => write!(f, ":in:{}", zone.name()),
+                    _ => Ok(()),
+                }
+            }
+            Self::NumberText(None) => f.write_str("text:number"),
+            Self::NumberText(Some(limit)) => write!(f, "varchar:{limit}:number"),
             _ => Err(fmt::Error),
         }
     }
@@ -149,7 +172,10 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
         "number" => Codec::NumberAny,
         "numeric" => numeric(rest)?,
         "char" => Codec::Char(rest.parse().ok().filter(|length| *length > 0)?),
+        "text" if rest == "number" => Codec::NumberText(None),
         "text" => Codec::TextOfBlob,
+        "varchar" => Codec::NumberText(Some(rest.strip_suffix(":number")?.parse().ok()?)),
+        "range" => range(rest)?,
         "blob" => Codec::BlobOfText,
         "label" => Codec::Label(Labels::named(rest)?),
         "bool" => Codec::BoolAny(named(&BoolBack::ALL, rest, BoolBack::name)?),
@@ -164,6 +190,17 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
             Codec::Array(element, named(&Spacing::ALL, spacing, Spacing::name)?)
         }
         net => Codec::Net(named(&NetType::ALL, net, NetType::name)?),
+    })
+}
+
+fn range(rest: &str) -> Option<Codec> {
+    let of = |name| named(&RangeType::ALL, name, RangeType::name);
+    Some(match rest.strip_prefix("any:") {
+        None => Codec::Range(of(rest)?),
+        Some(any) => Codec::RangeAny(match any.strip_prefix("tstz:in:") {
+            None => of(any)?,
+            Some(zone) => RangeType::TsTz(Some(Zone::named(zone)?)),
+        }),
     })
 }
 
