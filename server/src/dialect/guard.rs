@@ -148,7 +148,7 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("interval:clock", &[MONTHS, DAYS, TOO_FAR], &[]),
     ("jsonb", &[], &[NUMBER_TEXT, NOT_UTF16]),
     ("jsonb:numeric", &[JSON_NUMBER], &[NOT_UTF16]),
-    ("array:ELEMENT:SPACING", &[BOUNDS, NO_NUMBER], &[NOT_UTF16]),
+    ("array:ELEMENT:SPACING", &[BOUNDS, NO_NUMBER, YEARS], &[NOT_UTF16]),
     ("inet", &[], &[]),
     ("cidr", &[], &[]),
     ("macaddr", &[], &[]),

@@ -32,6 +32,16 @@ impl Scale {
             .then_some(Self { precision, scale })
     }
 
+    /// By the numbers in the brackets of the type; without the second one it is 0.
+    pub fn of(bounds: &[u32]) -> Option<Self> {
+        let (precision, scale) = match *bounds {
+            [precision] => (precision, 0),
+            [precision, scale] => (precision, scale),
+            _ => return None,
+        };
+        Self::new(u16::try_from(precision).ok()?, u16::try_from(scale).ok()?)
+    }
+
     /// Digits in all.
     pub fn precision(self) -> u16 {
         self.precision

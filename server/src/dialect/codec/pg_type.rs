@@ -1,6 +1,6 @@
 //! Which codecs a PostgreSQL type can use.
 
-use super::{Clock, Codec, Width, numeric::Scale};
+use super::{Clock, Codec, Element, Width, numeric::Scale};
 
 /// A type's name in its shortest spelling, with the numbers in its brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +219,7 @@ pub(super) fn natural(codec: &Codec) -> String {
         }
         Codec::Json | Codec::JsonNumeric => "json",
         Codec::Jsonb | Codec::JsonbNumeric => "jsonb",
-        Codec::Array(element, _) => return format!("{}[]", element.base()),
+        Codec::Array(element, _) => return format!("{}[]", element.type_name()),
         Codec::Net(net) => net.name(),
         Codec::Range(range) | Codec::RangeAny(range) => range.base(),
     }
@@ -270,9 +270,8 @@ pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
     }
     let Some(PgType { base, arguments, is_array }) = PgType::parse(pg_type) else { return false };
     if is_array {
-        let element =
-            if let Codec::Array(element, _) = codec { Some(element.base()) } else { None };
-        return element == Some(base) && arguments.is_empty();
+        let Codec::Array(element, _) = codec else { return false };
+        return Element::of(&PgType { base, arguments, is_array }).contains(element);
     }
     if let Some((r#type, needed)) = moment_of(codec) {
         return r#type == base
@@ -370,6 +369,10 @@ mod tests {
         assert!(fits("text:number", "text") && !fits("text:number", "varchar(9)"));
         assert!(fits("varchar:9:number", "varchar(9)"));
         assert!(!fits("array:varchar:compact", "character varying(5)[]"));
+        assert!(fits("array:varchar(5):compact", "character varying(5)[]"));
+        assert!(fits("array:numeric(5,0):compact", "numeric(5)[]"));
+        assert!(!fits("array:numeric:compact", "numeric(5)[]"));
+        assert!(!fits("array:timestamp:compact", "timestamp(3) without time zone[]"));
         for made in ["mood", "public.mood", "\"Mood\"", "my \"odd\" type"] {
             assert!(fits("label:a|b", made), "{made}");
         }

@@ -92,8 +92,27 @@ fn existing() -> Vec<Codec> {
     for scale in [None, Scale::new(10, 2), Scale::new(38, 0)] {
         codecs.extend(NumericForm::ALL.map(|form| Codec::NumericAs(scale, form)));
     }
-    for element in Element::ALL {
-        codecs.extend(Spacing::ALL.map(|spacing| Codec::Array(element, spacing)));
+    for element in [
+        "int2",
+        "int4",
+        "int8",
+        "float8",
+        "numeric",
+        "numeric(10,2)",
+        "numeric-text",
+        "numeric-text(10,2)",
+        "text",
+        "varchar",
+        "varchar(3)",
+        "char(3)",
+        "bool",
+        "uuid",
+        "date",
+        "timestamp",
+        "timestamptz",
+    ] {
+        let names = ["compact", "spaced"].map(|spacing| format!("array:{element}:{spacing}"));
+        codecs.extend(names.map(|name| name.parse::<Codec>().unwrap()));
     }
     codecs
 }
@@ -329,6 +348,11 @@ fn names_go_there_and_back() {
         "jsonb:",
         "array:int4",
         "array:json:compact",
+        "array:varchar(05):compact",
+        "array:char:compact",
+        "array:integer:compact",
+        "array:numeric-text(2,3):compact",
+        "array:timestamp(3):compact",
         "inet:",
         "range",
         "range:int4:",

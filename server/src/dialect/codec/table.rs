@@ -199,9 +199,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "array:ELEMENT:SPACING",
         "array",
-        "TEXT that is a flat JSON array of `int2`, `int4`, `int8`, `float8`, `text`, `varchar`, \
-         `bool`, `uuid` or null; the text `null` is NULL; back `compact` or with a space behind \
-         each comma (`spaced`)",
+        "TEXT that is a flat JSON array of `int2`, `int4`, `int8`, `float8`, `numeric` (a number in \
+         JSON) or `numeric-text` (a string), both with `(p,s)` or not, `text`, `varchar`, \
+         `varchar(n)`, `char(n)`, `bool`, `uuid`, `date`, `timestamp`, `timestamptz` or null, each \
+         as a column of that type has it; the text `null` is NULL; back `compact` or with a space \
+         behind each comma (`spaced`), times as `2024-01-01T12:00:00.5`, instants with `Z`",
     ),
     ("inet", "inet", "TEXT as PostgreSQL writes it: `10.0.0.1`, `2001:db8::/32`"),
     ("cidr", "cidr", "the same, always with the length of the network"),

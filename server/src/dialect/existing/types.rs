@@ -103,10 +103,11 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
         "kept in meaning: white space, order and double keys go",
     ),
     (
-        "an array of smallint, integer, bigint, double precision, text, character varying, \
-         boolean, uuid",
+        "an array of smallint, integer, bigint, double precision, numeric, numeric(p,s), text, \
+         character varying, character varying(n), character(n), boolean, uuid, date, \
+         timestamp without time zone, timestamp with time zone",
         &["array:ELEMENT:SPACING"],
-        "one dimension, beginning at 1",
+        "one dimension, beginning at 1; of instants only those with an offset",
     ),
     ("an enum", &["label:LABELS"], "text that is no label is refused"),
     ("inet", &["inet"], ""),
@@ -219,26 +220,17 @@ fn ranges(r#type: RangeType) -> Vec<Codec> {
 }
 
 fn arrays(pg_type: &PgType) -> Vec<Codec> {
-    let elements = Element::ALL.into_iter();
+    let elements = Element::of(pg_type).into_iter();
     elements
         .flat_map(|element| Spacing::ALL.map(|spacing| Codec::Array(element, spacing)))
-        .filter(|codec| codec.fits_type(&format!("{}[]", pg_type.base)))
         .collect()
 }
 
 fn numbers(bounds: &[u32], by_value: bool) -> Vec<Codec> {
-    let small = |number: &u32| u16::try_from(*number).ok();
-    let scale = match bounds {
-        [] => None,
-        [precision, rest @ ..] => {
-            let scale = small(precision).zip(rest.first().map_or(Some(0), small));
-            let Some(scale) = scale.and_then(|(precision, scale)| Scale::new(precision, scale))
-            else {
-                return Vec::new();
-            };
-            Some(scale)
-        }
-    };
+    let scale = Scale::of(bounds);
+    if scale.is_none() && !bounds.is_empty() {
+        return Vec::new();
+    }
     let forms = NumericForm::ALL.into_iter();
     // In a column with INTEGER or NUMERIC affinity there is no whole REAL.
     let forms = forms.filter(|form| !(by_value && *form == NumericForm::Real));
