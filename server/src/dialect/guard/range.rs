@@ -8,9 +8,8 @@ use super::{
     Rules, Storage, Texts, YEARS,
 };
 
-/// The text of a bound is part of a longer one, which SQLite takes for no number.
-const BOUND: Storage =
-    Storage { affinity: Affinity::Text, strict: false, encoding: Encoding::Utf8 };
+/// A bound is part of a longer text, which SQLite takes for no number.
+const BOUND: Storage = Storage { affinity: Affinity::Any, strict: true, encoding: Encoding::Utf8 };
 
 impl Rules<'_> {
     /// A range goes back if its bounds do.
