@@ -138,8 +138,7 @@ pub enum Codec {
     Range(RangeType),
     /// TEXT as a range; back as PostgreSQL writes it.
     RangeAny(RangeType),
-    /// INTEGER and REAL of a column with INTEGER, REAL or NUMERIC affinity, and TEXT that is no
-    /// number, as `text`; with a limit as `varchar(n)`.
+    /// Numbers and TEXT that looks like none as `text`; with a limit as `varchar(n)`.
     NumberText(Option<u32>),
 }
 
