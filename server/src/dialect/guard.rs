@@ -14,11 +14,12 @@ mod decimal;
 mod existing;
 mod interval;
 mod moment;
+mod range;
 mod storage;
 mod text;
 
 use self::storage::{Reals, Texts};
-pub use self::storage::{Storage, looks_numeric, survives};
+pub use self::storage::{Storage, survives};
 use super::codec::{
     BoolBack, BoolForm, Codec, EXACT_INTEGERS, NumericForm, PgType, Scale, UuidForm,
 };
@@ -82,6 +83,9 @@ const LABEL: &str = "a label that the codec does not have, or that SQLite does n
 const NOT_UTF8: &str = "bytes that are not UTF-8, which SQLite replaces in a UTF-16 file";
 const BOUNDS: &str = "an array with several dimensions, or that does not begin at 1";
 
+const NUMBER_FORM: &str = "text that SQLite would turn into a number, and that is not written as \
+                           that number is";
+
 /// Codecs, what a column with each refuses, and what it refuses besides where the column of SQLite
 /// has a certain affinity, is STRICT, or is in a UTF-16 file; `docs/type-mapping.md` prints it.
 /// Where the column of SQLite does not store the class that the codec makes at all, [`ANY`] value
@@ -144,10 +148,15 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("interval:clock", &[MONTHS, DAYS, TOO_FAR], &[]),
     ("jsonb", &[], &[NUMBER_TEXT, NOT_UTF16]),
     ("jsonb:numeric", &[JSON_NUMBER], &[NOT_UTF16]),
-    ("array:ELEMENT:SPACING", &[BOUNDS, NO_NUMBER], &[NOT_UTF16]),
+    ("array:ELEMENT:SPACING", &[BOUNDS, NO_NUMBER, YEARS], &[NOT_UTF16]),
     ("inet", &[], &[]),
     ("cidr", &[], &[]),
     ("macaddr", &[], &[]),
+    ("range:TYPE", &[YEARS, NO_NUMBER], &[]),
+    ("range:any:TYPE", &[YEARS, NO_NUMBER], &[]),
+    ("range:any:tstz:in:ZONE", &[YEARS], &[]),
+    ("text:number", &[NUMBER_FORM], &[NOT_UTF16]),
+    ("varchar:N:number", &[NUMBER_FORM], &[NOT_UTF16, TOO_LONG]),
 ];
 
 /// Conditions that must all hold.
@@ -193,6 +202,9 @@ impl Rules<'_> {
             Codec::Number => rules.number(),
             Codec::NumberAny => rules.number_any(),
             Codec::Varchar(limit) if !natural => rules.longest(limit),
+            Codec::NumberText(Some(limit)) if !natural => rules.at_most(limit).number_text(),
+            Codec::NumberText(_) => rules.number_text(),
+            Codec::Range(range) | Codec::RangeAny(range) => rules.range(range),
             Codec::Text | Codec::Varchar(_) => rules.text(),
             Codec::Char(_) => rules.padded(),
             Codec::Blob | Codec::Uuid(UuidForm::Blob) | Codec::TextOfBlob => rules.blobs(),

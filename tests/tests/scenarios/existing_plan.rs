@@ -16,18 +16,18 @@ use crate::{
 
 const MODE: [&str; 2] = ["--schema", "existing"];
 
-async fn pair(source: &str, target: &str) -> Rig {
+pub(crate) async fn pair(source: &str, target: &str) -> Rig {
     let rig = Rig::of_sql(source).await;
     rig.database.owner().await.batch_execute(target).await.expect("tables of the application");
     rig
 }
 
-async fn plan(rig: &Rig, more: &[&str]) -> Run {
+pub(crate) async fn plan(rig: &Rig, more: &[&str]) -> Run {
     rig.cli(&[&["plan"][..], &MODE, more].concat()).await
 }
 
 /// Code, table and column of the findings of a severity.
-fn found(run: &Run, severity: &str) -> Vec<String> {
+pub(crate) fn found(run: &Run, severity: &str) -> Vec<String> {
     let report = run.report();
     let findings = report["plan"]["findings"].as_array().expect("findings");
     let chosen = findings.iter().filter(|finding| finding["severity"] == severity);
@@ -40,7 +40,7 @@ fn found(run: &Run, severity: &str) -> Vec<String> {
         .collect()
 }
 
-fn codec(run: &Run, table: usize, column: &str) -> String {
+pub(crate) fn codec(run: &Run, table: usize, column: &str) -> String {
     let report = run.report();
     let columns = report["plan"]["tables"][table]["columns"].as_array().expect("columns");
     let column = columns.iter().find(|found| found["target"] == column).expect(column);

@@ -5,6 +5,7 @@
 mod decimals;
 mod existing;
 mod jsonb;
+mod ranges;
 mod sent;
 mod values;
 

@@ -29,6 +29,7 @@ mod examples;
 mod existing_plan;
 mod existing_schema;
 mod existing_takeover;
+mod existing_types;
 mod fence;
 mod finalize;
 mod fleet;

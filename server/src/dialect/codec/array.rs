@@ -3,36 +3,10 @@
 //! The field (`array_send`): number of dimensions, whether there are NULLs, the element's OID, for
 //! each dimension its length and lower bound, and the elements as fields.
 
-use super::{
-    Refusal, array, decimal,
-    json_reader::{JsonReader, write_string},
-    numeric,
-    text::check_text,
-    uuid::UuidForm,
-    varying,
-};
-use crate::dialect::value::Value;
+mod element;
 
-/// Type of the elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// `smallint`.
-    Int2,
-    /// `integer`.
-    Int4,
-    /// `bigint`.
-    Int8,
-    /// `double precision`.
-    Float8,
-    /// `text`.
-    Text,
-    /// `varchar`.
-    Varchar,
-    /// `boolean`.
-    Bool,
-    /// `uuid`.
-    Uuid,
-}
+pub use self::element::Element;
+use super::{Refusal, json_reader::JsonReader};
 
 /// What is written behind a comma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,120 +20,6 @@ pub enum Spacing {
 impl Spacing {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Compact, Self::Spaced];
-}
-
-impl Element {
-    /// Every type.
-    pub const ALL: [Self; 8] = [
-        Self::Int2,
-        Self::Int4,
-        Self::Int8,
-        Self::Float8,
-        Self::Text,
-        Self::Varchar,
-        Self::Bool,
-        Self::Uuid,
-    ];
-
-    /// Of the catalog (`pg_type.dat`).
-    fn oid(self) -> u32 {
-        match self {
-            Self::Int2 => 21,
-            Self::Int4 => 23,
-            Self::Int8 => 20,
-            Self::Float8 => 701,
-            Self::Text => 25,
-            Self::Varchar => 1043,
-            Self::Bool => 16,
-            Self::Uuid => 2950,
-        }
-    }
-
-    /// Type of PostgreSQL, shortest spelling.
-    pub(super) fn base(self) -> &'static str {
-        match self {
-            Self::Int2 => "smallint",
-            Self::Int4 => "integer",
-            Self::Int8 => "bigint",
-            Self::Float8 => "double precision",
-            Self::Text => "text",
-            Self::Varchar => "varchar",
-            Self::Bool => "boolean",
-            Self::Uuid => "uuid",
-        }
-    }
-
-    /// Appends one element, which is not `null`, as a field.
-    fn read(self, reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        match self {
-            Self::Int2 => varying(&integer::<i16>(reader)?.to_be_bytes(), out),
-            Self::Int4 => varying(&integer::<i32>(reader)?.to_be_bytes(), out),
-            Self::Int8 => varying(&integer::<i64>(reader)?.to_be_bytes(), out),
-            Self::Float8 => varying(&double(reader.number()?)?.to_be_bytes(), out),
-            Self::Bool => match reader.literal()? {
-                b"true" => varying(&[1], out),
-                b"false" => varying(&[0], out),
-                _ => Err(Refusal::Form),
-            },
-            Self::Text | Self::Varchar | Self::Uuid => {
-                let mut text = Vec::new();
-                reader.string(&mut text)?;
-                match self {
-                    Self::Uuid => varying(&UuidForm::Lower.parse(Value::Text(&text))?, out),
-                    _ => varying(&text, out),
-                }
-            }
-        }
-    }
-
-    fn write(self, field: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        match self {
-            Self::Int2 => decimal_of(i64::from(i16::from_be_bytes(array(field)?)), out),
-            Self::Int4 => decimal_of(i64::from(i32::from_be_bytes(array(field)?)), out),
-            Self::Int8 => decimal_of(i64::from_be_bytes(array(field)?), out),
-            Self::Float8 => {
-                let real = f64::from_be_bytes(array(field)?);
-                if !real.is_finite() {
-                    return Err(Refusal::Form);
-                }
-                out.extend_from_slice(format!("{real:?}").as_bytes());
-            }
-            Self::Bool => out.extend_from_slice(match field {
-                [0] => b"false",
-                [1] => b"true",
-                _ => return Err(Refusal::Form),
-            }),
-            Self::Text | Self::Varchar => {
-                check_text(field)?;
-                write_string(field, out);
-            }
-            Self::Uuid => {
-                out.push(b'"');
-                UuidForm::Lower.render(array(field)?, out);
-                out.push(b'"');
-            }
-        }
-        Ok(())
-    }
-}
-
-fn integer<T: std::str::FromStr>(reader: &mut JsonReader<'_>) -> Result<T, Refusal> {
-    let digits = check_text(reader.number()?)?;
-    digits.parse().map_err(|_| Refusal::Form)
-}
-
-fn decimal_of(value: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(value.to_string().as_bytes());
-}
-
-/// The double that the number is the shortest decimal of; one with more digits would lose some.
-fn double(number: &[u8]) -> Result<f64, Refusal> {
-    let real: f64 = check_text(number)?.parse().map_err(|_| Refusal::Form)?;
-    let (mut shortest, mut written) = (Vec::new(), Vec::new());
-    // −0 is a double, and no decimal.
-    numeric::encode_real(if real == 0.0 { 0.0 } else { real }, None, &mut shortest)?;
-    decimal::encode_trimmed(number, &mut written)?;
-    if shortest == written { Ok(real) } else { Err(Refusal::Form) }
 }
 
 /// Appends the field without its length.
@@ -236,7 +96,7 @@ pub(super) fn decode(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Scale, *};
 
     fn back(element: Element, text: &str) -> Option<String> {
         let mut field = Vec::new();
@@ -260,6 +120,31 @@ mod tests {
     }
 
     #[test]
+    fn elements_are_as_a_column_of_their_type_has_them() {
+        let money = Scale::new(5, 2);
+        for (element, text, written) in [
+            (Element::Numeric(money), "[1.5,12,-0,1e2]", "[1.50, 12.00, 0.00, 100.00]"),
+            (
+                Element::Numeric(None),
+                "[1.50,12345678901234567890.5]",
+                "[1.50, 12345678901234567890.5]",
+            ),
+            (Element::NumericText(money), "[\"1.5\",\"+012\"]", "[\"1.50\", \"12.00\"]"),
+            (Element::VarcharOf(2), "[\"éé\",\"\"]", "[\"éé\", \"\"]"),
+            (Element::CharOf(3), "[\"a\",\"\",\"abc\"]", "[\"a\", \"\", \"abc\"]"),
+            (Element::Date, "[\"2024-02-29\",null]", "[\"2024-02-29\", null]"),
+            (Element::Timestamp, "[\"2024-01-01 10:00\"]", "[\"2024-01-01T10:00:00\"]"),
+            (
+                Element::TimestampTz,
+                "[\"2024-01-01T10:00:00.500+02:00\"]",
+                "[\"2024-01-01T08:00:00.5Z\"]",
+            ),
+        ] {
+            assert_eq!(back(element, text).as_deref(), Some(written), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_flat_array_of_the_element_is_refused() {
         for (element, text) in [
             (Element::Int2, "[32768]"),
@@ -276,6 +161,19 @@ mod tests {
             (Element::Text, "[\"\\u0000\"]"),
             (Element::Bool, "[1]"),
             (Element::Uuid, "[\"x\"]"),
+            (Element::Numeric(Scale::new(5, 2)), "[1.505]"),
+            (Element::Numeric(Scale::new(5, 2)), "[1000]"),
+            (Element::Numeric(None), "[\"1\"]"),
+            (Element::NumericText(None), "[1]"),
+            (Element::NumericText(None), "[\"NaN\"]"),
+            (Element::VarcharOf(2), "[\"abc\"]"),
+            (Element::VarcharOf(2), "[\"ab \"]"),
+            (Element::CharOf(3), "[\"a \"]"),
+            (Element::Date, "[\"2024-02-30\"]"),
+            (Element::Date, "[\"infinity\"]"),
+            (Element::Timestamp, "[\"2024-01-01T10:00:00+02:00\"]"),
+            // Nobody has said which zone that would be in.
+            (Element::TimestampTz, "[\"2024-01-01T10:00:00\"]"),
         ] {
             assert_eq!(back(element, text), None, "{text}");
         }

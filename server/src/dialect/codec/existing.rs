@@ -20,7 +20,8 @@ impl Codec {
             | Self::UuidAny
             | Self::Jsonb
             | Self::JsonbNumeric
-            | Self::Array(..) => false,
+            | Self::Array(..)
+            | Self::RangeAny(_) => false,
             _ => true,
         }
     }
@@ -79,6 +80,12 @@ impl Codec {
                 framed(out, |out| super::array::encode(element, text, out))
             }
             (Self::Net(net), Value::Text(text)) => framed(out, |out| net.encode(text, out)),
+            (Self::Range(range) | Self::RangeAny(range), Value::Text(text)) => {
+                framed(out, |out| range.encode(text, self.keeps_form(), out))
+            }
+            (Self::NumberText(limit), value) => {
+                framed(out, |out| text::write_number_text(value, limit, out))
+            }
             _ => Err(Refusal::Class),
         }
     }
@@ -113,6 +120,11 @@ impl Codec {
                 super::array::decode(element, spacing, field, scratch)?;
                 Value::Text(scratch)
             }
+            Self::Range(range) | Self::RangeAny(range) => {
+                range.decode(field, scratch)?;
+                Value::Text(scratch)
+            }
+            Self::NumberText(limit) => text::read_number_text(field, limit)?,
             Self::Net(net) => {
                 net.decode(field, scratch)?;
                 Value::Text(scratch)

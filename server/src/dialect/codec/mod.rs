@@ -13,6 +13,7 @@ mod calendar;
 mod clock;
 mod decimal;
 mod existing;
+mod field;
 mod intern;
 mod interval;
 mod iso;
@@ -26,11 +27,13 @@ mod net;
 mod number;
 mod numeric;
 mod pg_type;
+mod range;
 mod table;
 mod text;
 mod uuid;
 mod zone;
 
+use self::field::{LONGEST_FIELD, array, fixed, framed, varying};
 #[cfg(test)]
 pub(crate) use self::table::{nearest, pattern_of};
 pub use self::{
@@ -43,19 +46,16 @@ pub use self::{
     label::Labels,
     moment::{Moment, MomentType},
     net::NetType,
-    number::{EXACT_INTEGERS, Single, Width, stored_as_integer},
+    number::{EXACT_INTEGERS, Single, Width, looks_numeric, stored_as_integer},
     numeric::Scale,
     pg_type::{PgType, sent_as},
+    range::RangeType,
     table::TABLE,
     text::check_text,
     uuid::UuidForm,
     zone::Zone,
 };
 use super::value::{OwnedValue, Value};
-
-/// Longest field that PostgreSQL takes: its allocations end at 1 GiB, and a varlena's header is
-/// part of that.
-const LONGEST_FIELD: usize = 0x3fff_ffff - 4;
 
 /// How the values of one column travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +134,12 @@ pub enum Codec {
     Array(Element, Spacing),
     /// TEXT as an address of a network.
     Net(NetType),
+    /// TEXT as a range, written as PostgreSQL writes it.
+    Range(RangeType),
+    /// TEXT as a range; back as PostgreSQL writes it.
+    RangeAny(RangeType),
+    /// Numbers and TEXT that looks like none as `text`; with a limit as `varchar(n)`.
+    NumberText(Option<u32>),
 }
 
 /// Why a codec cannot carry a value.
@@ -389,52 +395,6 @@ fn identical(left: Value<'_>, right: Value<'_>) -> bool {
         (Value::Real(left), Value::Real(right)) => left.to_bits() == right.to_bits(),
         _ => left == right,
     }
-}
-
-#[inline]
-fn fixed<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) {
-    const { assert!(N <= 16) };
-    let mut field = [0; 20];
-    field[3] = N.to_le_bytes()[0];
-    field[4..4 + N].copy_from_slice(&bytes);
-    out.extend_from_slice(&field[..4 + N]);
-}
-
-#[inline]
-fn varying(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-    out.extend_from_slice(&length_of(bytes.len())?);
-    out.extend_from_slice(bytes);
-    Ok(())
-}
-
-fn length_of(length: usize) -> Result<[u8; 4], Refusal> {
-    if length > LONGEST_FIELD {
-        return Err(Refusal::Form);
-    }
-    u32::try_from(length).map(u32::to_be_bytes).map_err(|_| Refusal::Form)
-}
-
-/// Writes a field whose length is known only when it is written.
-fn framed(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    match write(out).and_then(|()| length_of(out.len() - start - 4)) {
-        Ok(length) => {
-            out[start..start + 4].copy_from_slice(&length);
-            Ok(())
-        }
-        Err(refusal) => {
-            out.truncate(start);
-            Err(refusal)
-        }
-    }
-}
-
-fn array<const N: usize>(field: &[u8]) -> Result<[u8; N], Refusal> {
-    field.try_into().map_err(|_| Refusal::Form)
 }
 
 #[cfg(test)]

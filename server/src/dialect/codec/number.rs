@@ -137,6 +137,36 @@ pub(super) fn decode_any(bits: [u8; 8]) -> Result<Value<'static>, Refusal> {
     Ok(stored_as_integer(real).map_or(Value::Real(real), Value::Integer))
 }
 
+/// Whether the whole text is a number to SQLite (`sqlite3AtoF` in `util.c`), so that numeric
+/// affinity makes one of it: an optional sign, digits with at most one point among them, an
+/// optional exponent, and white space of ASCII on either side.
+pub fn looks_numeric(text: &[u8]) -> bool {
+    let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    let (whole, rest) = digits(signed(&text[start..end]));
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        _ => (0, rest),
+    };
+    let exponent = match rest {
+        [] => true,
+        [b'e' | b'E', rest @ ..] => matches!(digits(signed(rest)), (1.., [])),
+        _ => false,
+    };
+    whole + fraction > 0 && exponent
+}
+
+fn signed(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text)
+}
+
+/// How many digits the text begins with, and what follows them.
+fn digits(text: &[u8]) -> (usize, &[u8]) {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count, &text[count..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

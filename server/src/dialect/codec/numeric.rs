@@ -7,7 +7,7 @@
 //! The format is that of PostgreSQL's `numeric_send`: number of digits to base 10,000, weight of
 //! the first, sign, display scale, digits; without zeros at either end.
 
-use std::io::Write;
+use std::{cmp::Ordering, io::Write};
 
 use super::{super::value::Value, Refusal, number::stored_as_integer};
 
@@ -30,6 +30,16 @@ impl Scale {
     pub fn new(precision: u16, scale: u16) -> Option<Self> {
         ((1..=MAX_PRECISION).contains(&precision) && scale <= precision)
             .then_some(Self { precision, scale })
+    }
+
+    /// By the numbers in the brackets of the type; without the second one it is 0.
+    pub fn of(bounds: &[u32]) -> Option<Self> {
+        let (precision, scale) = match *bounds {
+            [precision] => (precision, 0),
+            [precision, scale] => (precision, scale),
+            _ => return None,
+        };
+        Self::new(u16::try_from(precision).ok()?, u16::try_from(scale).ok()?)
     }
 
     /// Digits in all.
@@ -145,6 +155,29 @@ pub(super) fn write_field(
         out.extend_from_slice(&padded.to_be_bytes());
     }
     Ok(())
+}
+
+/// Orders two finite numbers by their fields.
+pub(super) fn compare(left: &[u8], right: &[u8]) -> Result<Ordering, Refusal> {
+    let (left_is_negative, left) = size(left)?;
+    let (right_is_negative, right) = size(right)?;
+    Ok(match (left_is_negative, right_is_negative) {
+        (false, true) => Ordering::Greater,
+        (true, false) => Ordering::Less,
+        (false, false) => left.cmp(&right),
+        (true, true) => right.cmp(&left),
+    })
+}
+
+/// How far a number is from 0: the weight of its first group, none for 0, and its groups.
+type Size<'a> = (Option<i16>, &'a [[u8; 2]]);
+
+/// Whether a number is negative, and its size.
+fn size(field: &[u8]) -> Result<(bool, Size<'_>), Refusal> {
+    let (words, []) = field.as_chunks::<2>() else { return Err(Refusal::Form) };
+    let [_, weight, sign, _, groups @ ..] = words else { return Err(Refusal::Form) };
+    let weight = (!groups.is_empty()).then(|| i16::from_be_bytes(*weight));
+    Ok((u16::from_be_bytes(*sign) == NEGATIVE, (weight, groups)))
 }
 
 /// Appends the field of a REAL, whole or not, by its shortest decimal. There is no −0, and no

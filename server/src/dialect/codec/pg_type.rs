@@ -1,6 +1,6 @@
 //! Which codecs a PostgreSQL type can use.
 
-use super::{Clock, Codec, Width, numeric::Scale};
+use super::{Clock, Codec, Element, Width, numeric::Scale};
 
 /// A type's name in its shortest spelling, with the numbers in its brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,12 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("inet", "inet"),
     ("cidr", "cidr"),
     ("macaddr", "macaddr"),
+    ("int4range", "int4range"),
+    ("int8range", "int8range"),
+    ("numrange", "numrange"),
+    ("daterange", "daterange"),
+    ("tsrange", "tsrange"),
+    ("tstzrange", "tstzrange"),
 ];
 
 /// Names of the other types that every PostgreSQL has. None of them is an enum.
@@ -61,18 +67,14 @@ const OTHER_TYPES: &[&str] = &[
     "box",
     "circle",
     "datemultirange",
-    "daterange",
     "int4multirange",
-    "int4range",
     "int8multirange",
-    "int8range",
     "line",
     "lseg",
     "macaddr8",
     "money",
     "name",
     "nummultirange",
-    "numrange",
     "oid",
     "path",
     "pg_lsn",
@@ -83,9 +85,7 @@ const OTHER_TYPES: &[&str] = &[
     "timetz",
     "tsmultirange",
     "tsquery",
-    "tsrange",
     "tstzmultirange",
-    "tstzrange",
     "tsvector",
     "varbit",
     "xid",
@@ -194,8 +194,14 @@ pub(super) fn natural(codec: &Codec) -> String {
         Codec::Narrow(Width::Bits32) => "integer",
         Codec::Single(_) => "real",
         Codec::Real | Codec::Number | Codec::NumberAny => "double precision",
-        Codec::Text | Codec::Tagged | Codec::Escaped | Codec::TextOfBlob => "text",
-        Codec::Varchar(limit) => return format!("varchar({limit})"),
+        Codec::Text
+        | Codec::Tagged
+        | Codec::Escaped
+        | Codec::TextOfBlob
+        | Codec::NumberText(None) => "text",
+        Codec::Varchar(limit) | Codec::NumberText(Some(limit)) => {
+            return format!("varchar({limit})");
+        }
         Codec::Char(length) => return format!("char({length})"),
         Codec::Blob | Codec::BlobOfText => "bytea",
         Codec::Label(_) => "enum",
@@ -213,8 +219,9 @@ pub(super) fn natural(codec: &Codec) -> String {
         }
         Codec::Json | Codec::JsonNumeric => "json",
         Codec::Jsonb | Codec::JsonbNumeric => "jsonb",
-        Codec::Array(element, _) => return format!("{}[]", element.base()),
+        Codec::Array(element, _) => return format!("{}[]", element.type_name()),
         Codec::Net(net) => net.name(),
+        Codec::Range(range) | Codec::RangeAny(range) => range.base(),
     }
     .to_owned()
 }
@@ -263,9 +270,8 @@ pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
     }
     let Some(PgType { base, arguments, is_array }) = PgType::parse(pg_type) else { return false };
     if is_array {
-        let element =
-            if let Codec::Array(element, _) = codec { Some(element.base()) } else { None };
-        return element == Some(base) && arguments.is_empty();
+        let Codec::Array(element, _) = codec else { return false };
+        return Element::of(&PgType { base, arguments, is_array }).contains(element);
     }
     if let Some((r#type, needed)) = moment_of(codec) {
         return r#type == base
@@ -285,7 +291,12 @@ pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
         | (
             "text" | "varchar",
             [],
-            Codec::Text | Codec::Varchar(_) | Codec::Tagged | Codec::Escaped | Codec::TextOfBlob,
+            Codec::Text
+            | Codec::Varchar(_)
+            | Codec::Tagged
+            | Codec::Escaped
+            | Codec::TextOfBlob
+            | Codec::NumberText(_),
         )
         | ("bpchar", [], Codec::Text)
         | ("bytea", [], Codec::Blob | Codec::BlobOfText)
@@ -295,12 +306,15 @@ pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
         | ("json", [], Codec::Json | Codec::JsonNumeric)
         | ("jsonb", [], Codec::Jsonb | Codec::JsonbNumeric)
         | ("numeric", [], Codec::Numeric(_) | Codec::NumericAs(..)) => true,
-        ("varchar", [limit], Codec::Varchar(length)) => length <= limit,
+        ("varchar", [limit], Codec::Varchar(length) | Codec::NumberText(Some(length))) => {
+            length <= limit
+        }
         ("char", [limit], Codec::Char(length)) => length == limit,
         ("numeric", bounds, Codec::Numeric(Some(scale)) | Codec::NumericAs(Some(scale), _)) => {
             fits_bounds(bounds, *scale)
         }
         (base, [], Codec::Net(net)) => net.name() == base,
+        (base, [], Codec::Range(range) | Codec::RangeAny(range)) => range.base() == base,
         _ => false,
     }
 }
@@ -350,11 +364,21 @@ mod tests {
         assert!(fits("text", "bpchar"));
         assert!(fits("array:int4:compact", "integer[]"));
         assert!(!fits("array:int4:compact", "integer") && !fits("integer:32", "integer[]"));
+        assert!(fits("range:int4", "int4range") && !fits("range:int4", "int8range"));
+        assert!(fits("range:any:tstz:in:Europe/Berlin", "tstzrange"));
+        assert!(fits("text:number", "text") && !fits("text:number", "varchar(9)"));
+        assert!(fits("varchar:9:number", "varchar(9)"));
         assert!(!fits("array:varchar:compact", "character varying(5)[]"));
+        assert!(fits("array:varchar(5):compact", "character varying(5)[]"));
+        assert!(fits("array:numeric(5,0):compact", "numeric(5)[]"));
+        assert!(!fits("array:numeric:compact", "numeric(5)[]"));
+        assert!(!fits("array:timestamp:compact", "timestamp(3) without time zone[]"));
         for made in ["mood", "public.mood", "\"Mood\"", "my \"odd\" type"] {
             assert!(fits("label:a|b", made), "{made}");
         }
-        for built_in in ["text", "money", "xml", "bit(3)", "int4range", "mood[]", "timetz"] {
+        for built_in in
+            ["text", "money", "xml", "bit(3)", "int4range", "int4multirange", "mood[]", "timetz"]
+        {
             assert!(!fits("label:a|b", built_in), "{built_in}");
         }
         assert!(!fits("text", "text); DROP TABLE x; --"));

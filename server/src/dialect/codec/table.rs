@@ -199,13 +199,42 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "array:ELEMENT:SPACING",
         "array",
-        "TEXT that is a flat JSON array of `int2`, `int4`, `int8`, `float8`, `text`, `varchar`, \
-         `bool`, `uuid` or null; the text `null` is NULL; back `compact` or with a space behind \
-         each comma (`spaced`)",
+        "TEXT that is a flat JSON array of `int2`, `int4`, `int8`, `float8`, `numeric` (a number in \
+         JSON) or `numeric-text` (a string), both with `(p,s)` or not, `text`, `varchar`, \
+         `varchar(n)`, `char(n)`, `bool`, `uuid`, `date`, `timestamp`, `timestamptz` or null, each \
+         as a column of that type has it; the text `null` is NULL; back `compact` or with a space \
+         behind each comma (`spaced`), times as `2024-01-01T12:00:00.5`, instants with `Z`",
     ),
     ("inet", "inet", "TEXT as PostgreSQL writes it: `10.0.0.1`, `2001:db8::/32`"),
     ("cidr", "cidr", "the same, always with the length of the network"),
     ("macaddr", "macaddr", "TEXT `08:00:2b:01:02:03`"),
+    (
+        "range:TYPE",
+        "int4range, int8range, numrange, daterange, tsrange, tstzrange",
+        "`int4`, `int8`, `num`, `date`, `ts`, `tstz`: TEXT as PostgreSQL writes the range: \
+         `[1,10)`, `(,5)`, `empty`, `[\"2024-01-01 00:00:00+00\",)`; `[2024-01-01,9999-12-31]` \
+         where it would write the year 10000; times without zeros at the end of the fraction, \
+         those of `tstz` in UTC with `+00`",
+    ),
+    (
+        "range:any:TYPE",
+        "int4range, int8range, numrange, daterange, tsrange, tstzrange",
+        "TEXT in every spelling of the range that PostgreSQL reads, with bounds in the forms of \
+         `date:any`, `timestamp:any`, `timestamptz:any` or `numeric:any:text`; back as `range:TYPE` \
+         has it: `[1,10]` as `[1,11)`",
+    ),
+    (
+        "range:any:tstz:in:ZONE",
+        "tstzrange",
+        "the same, but that a bound without an offset is local time of an IANA zone",
+    ),
+    (
+        "text:number",
+        "text",
+        "INTEGER and REAL of a column with INTEGER, REAL or NUMERIC affinity, by the shortest \
+         digits, `5` and `5.0`, no infinities; TEXT that looks like no number to SQLite",
+    ),
+    ("varchar:N:number", "varchar(n)", "the same, at most N characters"),
 ];
 
 /// The name in the [`TABLE`] that a codec's name is an instance of.

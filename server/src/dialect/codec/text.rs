@@ -1,6 +1,6 @@
 //! Text as PostgreSQL can hold it, and reversible ways to write what it cannot.
 
-use super::{super::value::Value, Refusal};
+use super::{super::value::Value, Refusal, number::looks_numeric};
 
 /// Whether PostgreSQL's `text` can hold the bytes: UTF-8 (PostgreSQL and Rust draw the line at
 /// the same place: no surrogates, no overlong forms) and no NUL.
@@ -38,6 +38,48 @@ pub(super) fn unpad(field: &[u8], length: u32) -> Result<&[u8], Refusal> {
         return Err(Refusal::Form);
     }
     Ok(padded.trim_end_matches(' ').as_bytes())
+}
+
+/// Appends a number as text, and text as it is unless SQLite would have made a number of it.
+pub(super) fn write_number_text(
+    value: Value<'_>,
+    limit: Option<u32>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let start = out.len();
+    match value {
+        Value::Integer(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        // The shortest digits that give the same double again.
+        Value::Real(value) if value.is_finite() => {
+            out.extend_from_slice(format!("{value:?}").as_bytes());
+        }
+        Value::Real(_) => return Err(Refusal::Form),
+        Value::Text(bytes) => {
+            check_text(bytes)?;
+            if looks_numeric(bytes) {
+                return Err(Refusal::Form);
+            }
+            out.extend_from_slice(bytes);
+        }
+        Value::Null | Value::Blob(_) => return Err(Refusal::Class),
+    }
+    limit.map_or(Ok(()), |limit| check_length(&out[start..], limit))
+}
+
+/// The value that the text was; of a number only the one way of writing it counts.
+pub(super) fn read_number_text(field: &[u8], limit: Option<u32>) -> Result<Value<'_>, Refusal> {
+    let text = check_text(field)?;
+    limit.map_or(Ok(()), |limit| check_length(field, limit))?;
+    if !looks_numeric(field) {
+        return Ok(Value::Text(field));
+    }
+    let value = match text.parse() {
+        Ok(integer) => Value::Integer(integer),
+        Err(_) => Value::Real(text.parse().map_err(|_| Refusal::Form)?),
+    };
+    let mut again = Vec::with_capacity(field.len());
+    write_number_text(value, None, &mut again)?;
+    if again == field { Ok(value) } else { Err(Refusal::Form) }
 }
 
 pub(super) fn escape(bytes: &[u8], out: &mut Vec<u8>) {

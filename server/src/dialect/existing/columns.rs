@@ -9,7 +9,7 @@ use super::{
     types::{self, TargetType},
 };
 use crate::dialect::{
-    codec::{Codec, Moment, NumericForm, Separator, Spacing, Suffix},
+    codec::{Codec, Moment, NumericForm, RangeType, Separator, Spacing, Suffix},
     finding::{self, Place, finding},
     schema::Column,
 };
@@ -121,7 +121,11 @@ fn is_epoch(codec: Codec) -> bool {
 /// Texts whose shape may differ from row to row.
 fn takes_any_shape(codec: Codec) -> bool {
     use Moment::{DateAny, TimeAny, TimestampAny, TimestampTzAny, TimestampTzAnyIn};
-    let Codec::Moment(moment) = codec else { return false };
+    let moment = match codec {
+        Codec::RangeAny(_) => return true,
+        Codec::Moment(moment) => moment,
+        _ => return false,
+    };
     matches!(
         moment,
         DateAny | TimeAny(_) | TimestampAny(..) | TimestampTzAny(..) | TimestampTzAnyIn(..)
@@ -161,8 +165,10 @@ fn assumes_a_zone(codec: Codec, shapes: &Shapes) -> bool {
     match codec {
         Codec::TimestampTz(_, _, suffix) => suffix == Suffix::None,
         Codec::Moment(Moment::In(..)) => true,
-        Codec::Moment(Moment::TimestampTzAny(..) | Moment::TimestampTzAnyIn(..)) => {
-            shapes.with_offset + shapes.with_z < shapes.with_t + shapes.with_space
+        Codec::Moment(Moment::TimestampTzAny(..) | Moment::TimestampTzAnyIn(..))
+        | Codec::RangeAny(RangeType::TsTz(_)) => {
+            let all = shapes.with_t + shapes.with_space + shapes.alone;
+            shapes.with_offset + shapes.with_z < all
         }
         _ => false,
     }
@@ -171,9 +177,8 @@ fn assumes_a_zone(codec: Codec, shapes: &Shapes) -> bool {
 /// The zone that they are taken to be in.
 fn zone_of(codec: Codec) -> String {
     match codec {
-        Codec::Moment(Moment::In(zone, ..) | Moment::TimestampTzAnyIn(zone, ..)) => {
-            zone.name().to_owned()
-        }
+        Codec::Moment(Moment::In(zone, ..) | Moment::TimestampTzAnyIn(zone, ..))
+        | Codec::RangeAny(RangeType::TsTz(Some(zone))) => zone.name().to_owned(),
         _ => "UTC".to_owned(),
     }
 }

@@ -30,13 +30,16 @@ pub struct ColumnFit {
     pub last: Option<Codec>,
 }
 
-/// How many texts are written in which way: dates with a time, and lists.
+/// How many texts are written in which way: dates with a time or alone, the bounds of ranges among
+/// them, and lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shapes {
     /// A space before the time.
     pub with_space: u64,
     /// `T` before the time.
     pub with_t: u64,
+    /// A date alone.
+    pub alone: u64,
     /// `Z` at the end.
     pub with_z: u64,
     /// Another offset at the end.
@@ -50,14 +53,22 @@ pub struct Shapes {
 impl Shapes {
     /// Takes a text in.
     pub fn take(&mut self, text: &[u8]) {
-        if text.first() == Some(&b'[') {
-            match text.windows(2).find(|pair| pair[0] == b',') {
-                Some(pair) if pair[1] == b' ' => self.spaced += 1,
-                Some(_) => self.compact += 1,
-                None => {}
-            }
+        if !matches!(text.first(), Some(b'[' | b'(')) {
+            self.take_moment(text);
             return;
         }
+        match text.windows(2).find(|pair| pair[0] == b',') {
+            Some(pair) if pair[1] == b' ' => self.spaced += 1,
+            Some(_) => self.compact += 1,
+            None => {}
+        }
+        let between = |byte: &u8| matches!(byte, b'[' | b'(' | b',' | b')' | b']' | b'"');
+        for part in text.split(between) {
+            self.take_moment(part.trim_ascii());
+        }
+    }
+
+    fn take_moment(&mut self, text: &[u8]) {
         let Some((date, rest)) = text.split_at_checked(10) else { return };
         if date[4] != b'-' || date[7] != b'-' {
             return;
@@ -65,6 +76,7 @@ impl Shapes {
         match rest.first() {
             Some(b' ') => self.with_space += 1,
             Some(b'T' | b't') => self.with_t += 1,
+            None => self.alone += 1,
             _ => return,
         }
         match rest.last() {
@@ -72,5 +84,34 @@ impl Shapes {
             _ if rest.iter().any(|byte| matches!(byte, b'+' | b'-')) => self.with_offset += 1,
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(texts: &[&str]) -> Shapes {
+        let mut shapes = Shapes::default();
+        texts.iter().for_each(|text| shapes.take(text.as_bytes()));
+        shapes
+    }
+
+    #[test]
+    fn the_bounds_of_a_range_are_times_too() {
+        let shapes = of(&[
+            "[\"2024-01-01 00:00:00+02\",2024-01-02T00:00:00Z)",
+            "(,2024-01-02 00:00:00]",
+            "[2024-01-01,)",
+        ]);
+        assert_eq!((shapes.with_space, shapes.with_t, shapes.alone), (2, 1, 1));
+        assert_eq!((shapes.with_offset, shapes.with_z), (1, 1));
+    }
+
+    #[test]
+    fn lists_and_times_have_shapes() {
+        let shapes = of(&["[1, 2]", "[1,2]", "[]", "2024-01-01T10:00:00Z", "2024-01-01", "x"]);
+        assert_eq!((shapes.spaced, shapes.compact), (1, 1));
+        assert_eq!((shapes.with_t, shapes.with_z, shapes.alone), (1, 1, 1));
     }
 }

@@ -6,8 +6,8 @@
 use crate::dialect::{
     codec::{
         BoolBack, BoolForm, Clock, Codec, Element, EpochUnit, Fraction, IntervalForm, Labels,
-        Moment, MomentType, NetType, NumericForm, PgType, Scale, Separator, Single, Spacing,
-        Suffix, UuidForm, Width, Zone,
+        Moment, MomentType, NetType, NumericForm, PgType, RangeType, Scale, Separator, Single,
+        Spacing, Suffix, UuidForm, Width, Zone,
     },
     schema::Affinity,
 };
@@ -47,9 +47,17 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
         &["numeric:P:S", "numeric:P:S:FORM"],
         "more digits than the type has are refused, never rounded",
     ),
-    ("text", &["text", "text:blob"], "`citext` too"),
-    ("character varying", &["text", "text:blob"], ""),
-    ("character varying(n)", &["varchar:N"], "longer text is refused, spaces at its end included"),
+    (
+        "text",
+        &["text:number", "text", "text:blob"],
+        "`citext` too; numbers from columns with INTEGER, REAL or NUMERIC affinity",
+    ),
+    ("character varying", &["text:number", "text", "text:blob"], "the same"),
+    (
+        "character varying(n)",
+        &["varchar:N:number", "varchar:N"],
+        "the same; longer text is refused, spaces at its end included",
+    ),
     ("character(n)", &["char:N"], "text with spaces at its end is refused: they would be padding"),
     ("bytea", &["blob", "blob:text"], ""),
     ("boolean", &["bool:FORM", "bool:any", "bool:any:text"], ""),
@@ -95,15 +103,27 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
         "kept in meaning: white space, order and double keys go",
     ),
     (
-        "an array of smallint, integer, bigint, double precision, text, character varying, \
-         boolean, uuid",
+        "an array of smallint, integer, bigint, double precision, numeric, numeric(p,s), text, \
+         character varying, character varying(n), character(n), boolean, uuid, date, \
+         timestamp without time zone, timestamp with time zone",
         &["array:ELEMENT:SPACING"],
-        "one dimension, beginning at 1",
+        "one dimension, beginning at 1; of instants only those with an offset",
     ),
     ("an enum", &["label:LABELS"], "text that is no label is refused"),
     ("inet", &["inet"], ""),
     ("cidr", &["cidr"], ""),
     ("macaddr", &["macaddr"], ""),
+    (
+        "int4range, int8range, daterange",
+        &["range:TYPE", "range:any:TYPE"],
+        "stored as `[1,11)`, however it is written; `infinity` is refused",
+    ),
+    ("numrange, tsrange", &["range:TYPE", "range:any:TYPE"], "`infinity` is refused"),
+    (
+        "tstzrange",
+        &["range:TYPE", "range:any:TYPE", "range:any:tstz:in:ZONE"],
+        "text without an offset is UTC unless a zone is named; `infinity` is refused",
+    ),
 ];
 
 /// Codecs that may fill a column of this type from a SQLite column with this affinity, the
@@ -153,8 +173,8 @@ fn of(pg_type: &PgType, affinity: Affinity, zone: Option<&'static Zone>) -> Vec<
         "double precision" => vec![Codec::Real, Codec::Number, Codec::NumberAny],
         "numeric" => numbers(&pg_type.arguments, by_value),
         "text" | "varchar" | "bpchar" => match digits {
-            Some(limit) => vec![Codec::Varchar(limit)],
-            None => vec![Codec::Text, Codec::TextOfBlob],
+            Some(limit) => vec![Codec::NumberText(digits), Codec::Varchar(limit)],
+            None => vec![Codec::NumberText(None), Codec::Text, Codec::TextOfBlob],
         },
         "char" => vec![Codec::Char(digits.unwrap_or(1))],
         "bytea" if affinity == Affinity::Text => vec![Codec::BlobOfText, Codec::Blob],
@@ -183,31 +203,34 @@ fn of(pg_type: &PgType, affinity: Affinity, zone: Option<&'static Zone>) -> Vec<
         "json" => vec![Codec::Json],
         "jsonb" if by_value => vec![Codec::JsonbNumeric],
         "jsonb" => vec![Codec::Jsonb],
+        "int4range" => ranges(RangeType::Int4),
+        "int8range" => ranges(RangeType::Int8),
+        "numrange" => ranges(RangeType::Num),
+        "daterange" => ranges(RangeType::Date),
+        "tsrange" => ranges(RangeType::Ts),
+        "tstzrange" => {
+            vec![Codec::Range(RangeType::TsTz(None)), Codec::RangeAny(RangeType::TsTz(zone))]
+        }
         _ => NetType::ALL.map(Codec::Net).to_vec(),
     }
 }
 
+fn ranges(r#type: RangeType) -> Vec<Codec> {
+    vec![Codec::Range(r#type), Codec::RangeAny(r#type)]
+}
+
 fn arrays(pg_type: &PgType) -> Vec<Codec> {
-    let elements = Element::ALL.into_iter();
+    let elements = Element::of(pg_type).into_iter();
     elements
         .flat_map(|element| Spacing::ALL.map(|spacing| Codec::Array(element, spacing)))
-        .filter(|codec| codec.fits_type(&format!("{}[]", pg_type.base)))
         .collect()
 }
 
 fn numbers(bounds: &[u32], by_value: bool) -> Vec<Codec> {
-    let small = |number: &u32| u16::try_from(*number).ok();
-    let scale = match bounds {
-        [] => None,
-        [precision, rest @ ..] => {
-            let scale = small(precision).zip(rest.first().map_or(Some(0), small));
-            let Some(scale) = scale.and_then(|(precision, scale)| Scale::new(precision, scale))
-            else {
-                return Vec::new();
-            };
-            Some(scale)
-        }
-    };
+    let scale = Scale::of(bounds);
+    if scale.is_none() && !bounds.is_empty() {
+        return Vec::new();
+    }
     let forms = NumericForm::ALL.into_iter();
     // In a column with INTEGER or NUMERIC affinity there is no whole REAL.
     let forms = forms.filter(|form| !(by_value && *form == NumericForm::Real));
@@ -311,6 +334,8 @@ fn can_hold(affinity: Affinity, codec: Codec) -> bool {
         Codec::NumericAs(_, NumericForm::Text | NumericForm::AnyText) => {
             affinity == Affinity::Text || any
         }
+        // Elsewhere text that looks like a number stays text, or is a number beside one.
+        Codec::NumberText(_) => by_value || affinity == Affinity::Real,
         _ => true,
     }
 }

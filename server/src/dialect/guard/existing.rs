@@ -7,7 +7,7 @@ use super::{
         value::Value,
     },
     BOUNDS, FRACTION, JSON_NUMBER, LABEL, NAN, NO_DOUBLE, NO_NUMBER, NUMBER_TEXT, Reals, Rules,
-    TOO_MANY_DIGITS, Texts, WHOLE, ZEROS, decimal, not_whole, survives,
+    TOO_MANY_DIGITS, Texts, WHOLE, YEARS, ZEROS, decimal, not_whole, survives,
 };
 
 impl Rules<'_> {
@@ -133,8 +133,34 @@ impl Rules<'_> {
                     format!("CASE WHEN array_ndims({value}) > 1 THEN false ELSE {numbers} END");
                 rules.require(condition, NO_NUMBER)
             }
-            Element::Text | Element::Varchar => rules.array_utf16(),
-            _ => rules,
+            Element::Numeric(_) | Element::NumericText(_) => {
+                // Nothing else is written with these letters.
+                let text = format!("array_to_string({value}, ',') COLLATE \"C\"");
+                let lacks = |letter: &str| format!("strpos({text}, '{letter}') = 0");
+                rules.require(["N", "I"].map(lacks).join(" AND "), NO_NUMBER)
+            }
+            Element::Text | Element::Varchar | Element::VarcharOf(_) | Element::CharOf(_) => {
+                rules.array_utf16()
+            }
+            Element::Date => rules.all_between("'0001-01-01'::date", "'9999-12-31'::date"),
+            Element::Timestamp => rules.all_between(
+                "'0001-01-01 00:00:00'::timestamp",
+                "'9999-12-31 23:59:59.999999'::timestamp",
+            ),
+            Element::TimestampTz => rules.all_between(
+                "'0001-01-01 00:00:00+00'::timestamptz",
+                "'9999-12-31 23:59:59.999999+00'::timestamptz",
+            ),
+            Element::Int2 | Element::Int4 | Element::Int8 | Element::Bool | Element::Uuid => rules,
         }
+    }
+
+    /// Of the elements of an array that are not NULL.
+    fn all_between(self, first: &str, last: &str) -> Self {
+        let value = self.value;
+        let condition = format!(
+            "coalesce({first} <= ALL ({value}), true) AND coalesce({last} >= ALL ({value}), true)"
+        );
+        self.require(condition, YEARS)
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::{
-    codec::nearest,
+    codec::{looks_numeric, nearest},
     schema::{Affinity, Encoding},
 };
 
@@ -116,7 +116,23 @@ const NAMES: &[&str] = &[
     "array:int4:compact",
     "array:float8:compact",
     "array:text:spaced",
+    "array:varchar(20):compact",
+    "array:char(20):compact",
+    "array:numeric(10,2):compact",
+    "array:numeric-text:compact",
+    "array:date:compact",
+    "array:timestamp:compact",
+    "array:timestamptz:compact",
     "inet",
+    "range:num",
+    "range:ts",
+    "range:date",
+    "range:any:num",
+    "range:any:ts",
+    "range:any:tstz",
+    "range:any:tstz:in:Europe/Berlin",
+    "text:number",
+    "varchar:20:number",
 ];
 
 #[test]

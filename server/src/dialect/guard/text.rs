@@ -2,15 +2,15 @@
 //! what a character class means, and some take no regular expression at all.
 
 use super::{
-    ESCAPES, JSON_NUMBER, MINUS_ZERO, NOT_UTF8, NOT_UTF16, NUMBER_TEXT, NUMBER_UUID, Reals, Rules,
-    TAG, TOO_LONG, Texts, WHOLE, decimal,
+    ESCAPES, JSON_NUMBER, MINUS_ZERO, NOT_UTF8, NOT_UTF16, NUMBER_FORM, NUMBER_TEXT, NUMBER_UUID,
+    Reals, Rules, TAG, TOO_LONG, Texts, WHOLE, decimal,
 };
 
 /// Longest text in bytes that a regular expression is run on. PostgreSQL fails beyond 2²⁸
 /// characters, of which it makes four bytes each in one allocation of at most 1 GiB.
 const LONGEST: u32 = 250_000_000;
 
-/// What is a number to SQLite; [`super::looks_numeric`] is the same in Rust. Under `C` the class
+/// What is a number to SQLite; [`looks_numeric`](super::super::codec::looks_numeric) is the same in Rust. Under `C` the class
 /// is the white space of ASCII.
 const NUMBER: &str =
     "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[[:space:]]*$";
@@ -84,8 +84,30 @@ impl Rules<'_> {
         if self.storage.texts() == Texts::None {
             return self.never();
         }
+        self.at_most(limit).text()
+    }
+
+    pub(super) fn at_most(self, limit: u32) -> Self {
         let condition = format!("char_length({}) <= {limit}", self.value);
-        self.require(condition, TOO_LONG).text()
+        self.require(condition, TOO_LONG)
+    }
+
+    /// Text that comes back as a number where SQLite would make one of it.
+    pub(super) fn number_text(self) -> Self {
+        let value = self.value;
+        let (integers, reals) = (self.storage.keeps_integers(), self.storage.reals());
+        let texts = self.storage.texts() != Texts::None;
+        if !integers && reals == Reals::None && !texts {
+            return self.never();
+        }
+        let number = self.canonical_number(value, integers, reals);
+        let condition = format!(
+            "CASE WHEN {} THEN {texts} \
+             WHEN octet_length({value}) > {LONGEST_NUMBER} THEN false ELSE {number} END",
+            no_number(value)
+        );
+        let rules = self.require(condition, NUMBER_FORM);
+        if rules.storage.is_utf16() { rules.require(fits_utf16(value), NOT_UTF16) } else { rules }
     }
 
     /// Of `char(n)`, whose spaces at the end do not come back.

@@ -37,6 +37,70 @@ const CASES: &[(&str, &[&str])] = &[
     ("inet", &["10.0.0.1", "10.0.0.1/8", "::2", "::", "::1.2.3.4", "1:0:0:2::3", "fe80::1/64"]),
     ("cidr", &["10.0.0.0/8", "::/0", "2001:db8::/32"]),
     ("macaddr", &["08:00:2b:01:02:03"]),
+    ("range:any:int4", INTEGER_RANGES),
+    ("range:any:int8", INTEGER_RANGES),
+    (
+        "range:any:num",
+        &[
+            "[1.50,1e1]",
+            "(-0.5,0.0]",
+            "[1.0,1]",
+            "(1.0,1]",
+            "[ 9999 ,10000.0001]",
+            "(,\"1,5\")",
+            "[-12345678901234567890.5,-1e-20)",
+            "empty",
+        ],
+    ),
+    (
+        "range:any:date",
+        &[
+            "[2024-01-01,2024-12-31]",
+            "(2024-01-01, 2024-01-02)",
+            "[2024-01-01,9999-12-31]",
+            "(,9999-12-30]",
+            "[\"0001-01-01\",]",
+            "(2024-01-01,2024-01-01]",
+            "[2024-01-01 00:00:00,2024-03-01)",
+        ],
+    ),
+    ("range:any:ts", MOMENT_RANGES),
+    ("range:any:tstz", MOMENT_RANGES),
+    (
+        "range:any:tstz",
+        &[
+            "[2024-01-01 12:00:00+02,2024-01-01T12:00:00-0830]",
+            "[\"2024-01-01 12:00:00+02\",\"2024-01-01 10:00:00Z\"]",
+            "[\"2024-01-01 12:00:00+02\",\"2024-01-01 10:00:00Z\")",
+        ],
+    ),
+];
+
+const INTEGER_RANGES: &[&str] = &[
+    "[1,10]",
+    "(1,10)",
+    " [ -5 , +7 ) ",
+    "(1,2)",
+    "[5,5]",
+    "[5,5)",
+    "(,5]",
+    "[5,]",
+    "[,]",
+    "(,)",
+    "Empty ",
+    "[\"1\",\\1\"0\")",
+    "[\"1\"\"\",5)",
+    "(2147483646,)",
+    "(2147483647,2147483647)",
+    "[-2147483648,2147483646]",
+];
+
+const MOMENT_RANGES: &[&str] = &[
+    "[2024-01-01,2024-01-02T12:30:00.500]",
+    "(\"2024-01-01 00:00:00\",)",
+    "(,9999-12-31 23:59:59.999999]",
+    "[0001-01-02,2024-02-29t12:34]",
+    "(2024-01-01,2024-01-01 00:00:00]",
 ];
 
 const NUMBERS: &[&str] = &[
@@ -105,6 +169,9 @@ async fn texts_mean_the_same_to_both() {
     for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"] {
         client.batch_execute(&format!("SET TimeZone = '{zone}'")).await.expect("a zone");
         agree(&client, &format!("timestamptz:in:{zone}:space:0"), LOCAL).await;
+        let ranges: Vec<String> = LOCAL.iter().map(|text| format!("[{text},]")).collect();
+        let ranges: Vec<&str> = ranges.iter().map(String::as_str).collect();
+        agree(&client, &format!("range:any:tstz:in:{zone}"), &ranges).await;
     }
 }
 

@@ -467,6 +467,9 @@ fn moments(zone: &str) -> Vec<String> {
 /// Values of a type of PostgreSQL, as SQL; those that a type with bounds does not take become
 /// NULL.
 pub(super) fn of(pg_type: &str) -> Vec<String> {
+    if let Some(values) = super::ranges::of(pg_type) {
+        return values;
+    }
     let (base, bounds) = pg_type.split_once('(').unwrap_or((pg_type, ""));
     match base {
         "bigint" => plain(NUMBERS)
@@ -589,6 +592,7 @@ pub(super) fn sources() -> Vec<OwnedValue> {
     values.extend([&b""[..], b"5", b"\0\xff"].map(|bytes| OwnedValue::Blob(bytes.to_vec())));
     values.push(OwnedValue::Blob((0..16).collect()));
     values.extend(super::existing::sources());
+    values.extend(super::ranges::sources());
     values
         .extend([1_577_880_000, 1_577_880_000_123, 1_577_880_000_123_456].map(OwnedValue::Integer));
     values

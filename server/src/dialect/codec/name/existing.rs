@@ -5,7 +5,8 @@ use std::fmt;
 use super::{
     super::{
         BoolBack, Clock, Codec, Element, EpochUnit, IntervalForm, Labels, Moment, MomentType,
-        NetType, NumericForm, Scale, Separator, Single, Spacing, Suffix, Width, Zone,
+        NetType, NumericForm, PgType, RangeType, Scale, Separator, Single, Spacing, Suffix, Width,
+        Zone,
     },
     named, separator_named,
 };
@@ -58,17 +59,57 @@ impl IntervalForm {
     }
 }
 
-impl Element {
+impl RangeType {
     fn name(self) -> &'static str {
+        match self {
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+            Self::Num => "num",
+            Self::Date => "date",
+            Self::Ts => "ts",
+            Self::TsTz(_) => "tstz",
+        }
+    }
+}
+
+impl Element {
+    /// Without a length or a scale.
+    fn word(self) -> &'static str {
         match self {
             Self::Int2 => "int2",
             Self::Int4 => "int4",
             Self::Int8 => "int8",
             Self::Float8 => "float8",
+            Self::Numeric(_) => "numeric",
+            Self::NumericText(_) => "numeric-text",
             Self::Text => "text",
-            Self::Varchar => "varchar",
+            Self::Varchar | Self::VarcharOf(_) => "varchar",
+            Self::CharOf(_) => "char",
             Self::Bool => "bool",
             Self::Uuid => "uuid",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::TimestampTz => "timestamptz",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let of_type = |name: &str| Some(Self::of(&PgType::parse(name)?));
+        let (word, bounds) = name.split_at(name.find('(').unwrap_or(name.len()));
+        let spelt = if word == "numeric-text" { format!("numeric{bounds}") } else { name.into() };
+        of_type(&spelt)?.into_iter().find(|element| element.word() == word)
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self {
+            Self::Numeric(Some(scale)) | Self::NumericText(Some(scale)) => {
+                write!(f, "({},{})", scale.precision(), scale.scale())
+            }
+            Self::VarcharOf(length) | Self::CharOf(length) => write!(f, "({length})"),
+            _ => Ok(()),
         }
     }
 }
@@ -132,9 +173,19 @@ impl Codec {
             Self::Jsonb => f.write_str("jsonb"),
             Self::JsonbNumeric => f.write_str("jsonb:numeric"),
             Self::Array(element, spacing) => {
-                write!(f, "array:{}:{}", element.name(), spacing.name())
+                write!(f, "array:{element}:{}", spacing.name())
             }
             Self::Net(net) => f.write_str(net.name()),
+            Self::Range(range) => write!(f, "range:{}", range.name()),
+            Self::RangeAny(range) => {
+                write!(f, "range:any:{}", range.name())?;
+                match range {
+                    RangeType::TsTz(Some(zone)) => write!(f, ":in:{}", zone.name()),
+                    _ => Ok(()),
+                }
+            }
+            Self::NumberText(None) => f.write_str("text:number"),
+            Self::NumberText(Some(limit)) => write!(f, "varchar:{limit}:number"),
             _ => Err(fmt::Error),
         }
     }
@@ -149,7 +200,10 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
         "number" => Codec::NumberAny,
         "numeric" => numeric(rest)?,
         "char" => Codec::Char(rest.parse().ok().filter(|length| *length > 0)?),
+        "text" if rest == "number" => Codec::NumberText(None),
         "text" => Codec::TextOfBlob,
+        "varchar" => Codec::NumberText(Some(rest.strip_suffix(":number")?.parse().ok()?)),
+        "range" => range(rest)?,
         "blob" => Codec::BlobOfText,
         "label" => Codec::Label(Labels::named(rest)?),
         "bool" => Codec::BoolAny(named(&BoolBack::ALL, rest, BoolBack::name)?),
@@ -160,10 +214,20 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
         "jsonb" => Codec::Jsonb,
         "array" => {
             let (element, spacing) = rest.split_once(':')?;
-            let element = named(&Element::ALL, element, Element::name)?;
-            Codec::Array(element, named(&Spacing::ALL, spacing, Spacing::name)?)
+            Codec::Array(Element::named(element)?, named(&Spacing::ALL, spacing, Spacing::name)?)
         }
         net => Codec::Net(named(&NetType::ALL, net, NetType::name)?),
+    })
+}
+
+fn range(rest: &str) -> Option<Codec> {
+    let of = |name| named(&RangeType::ALL, name, RangeType::name);
+    Some(match rest.strip_prefix("any:") {
+        None => Codec::Range(of(rest)?),
+        Some(any) => Codec::RangeAny(match any.strip_prefix("tstz:in:") {
+            None => of(any)?,
+            Some(zone) => RangeType::TsTz(Some(Zone::named(zone)?)),
+        }),
     })
 }
 

@@ -23,7 +23,7 @@ fn types(row: &str) -> Vec<String> {
     let row = row.replace("(p,s)", "(10,2)").replace("(n)", "(5)");
     match row.strip_prefix("an array of ") {
         Some(elements) => elements.split(", ").map(|element| format!("{element}[]")).collect(),
-        None => vec![row],
+        None => row.split(", ").map(str::to_owned).collect(),
     }
 }
 
@@ -44,6 +44,11 @@ fn the_commonest_columns_have_the_likeliest_codec_first() {
     assert_eq!(first("jsonb", Affinity::Text), "jsonb");
     assert_eq!(first("jsonb", Affinity::Numeric), "jsonb:numeric");
     assert_eq!(first("bytea", Affinity::Blob), "blob");
+    assert_eq!(first("text", Affinity::Text), "text");
+    assert_eq!(first("text", Affinity::Blob), "text");
+    assert_eq!(first("text", Affinity::Integer), "text:number");
+    assert_eq!(first("character varying(9)", Affinity::Numeric), "varchar:9:number");
+    assert_eq!(first("int4range", Affinity::Text), "range:int4");
 }
 
 #[test]
@@ -83,7 +88,7 @@ fn an_enum_takes_its_labels_and_other_types_nothing() {
     let codecs = candidates(&mood, Affinity::Text, None);
     assert_eq!(codecs, ["label:sad|a\\|b".parse().unwrap()]);
     assert!(codecs[0].fits_type(&mood.name));
-    for wire in ["", "money", "xml", "int4range", "character varying(5)[]", "numeric(3,5)"] {
+    for wire in ["", "money", "xml", "int4multirange", "int4range[]", "numeric(3,5)"] {
         assert_eq!(candidates(&target(wire), Affinity::Text, None), [], "{wire}");
     }
 }
