@@ -11,7 +11,10 @@ use super::{Driver, Event, Operations, Outcome, Report, Request, Run};
 use crate::{
     db::control::ControlStore,
     error::{Error, Reason},
+    shutdown::Stop,
 };
+
+const PLACES: usize = 8;
 
 /// Tells some progress, then does as the database's name says.
 struct Script;
@@ -65,8 +68,9 @@ async fn fixture() -> Fixture {
 
 async fn open(directory: &tempfile::TempDir) -> (Operations, CancellationToken) {
     let store = ControlStore::open(directory.path()).await.unwrap();
-    let shutdown = CancellationToken::new();
-    (Operations::new(store, Arc::new(Script), shutdown.clone()), shutdown)
+    let stop = Stop::default();
+    let shutdown = stop.work.clone();
+    (Operations::new(store, Arc::new(Script), stop, PLACES), shutdown)
 }
 
 fn plan(database: &str) -> Request {

@@ -68,6 +68,7 @@ impl Coordinator<'_> {
             engine: engine.into(),
             message: error.to_string(),
             retry_in_ms: millis(wait),
+            ..WaitingEvent::default()
         });
         let stop = if finishes(phase) { &self.run.shutdown } else { &self.halt };
         tokio::select! {
