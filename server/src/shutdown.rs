@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,10 @@ use crate::error::{Error, Reason};
 
 /// So that who watches health is told before anything else ends; nobody notices it otherwise.
 pub const TOLD: Duration = Duration::from_millis(100);
+
+/// What waits for an engine, or for a lock in one, does not notice a stop; after this long it is left
+/// as a crash would leave it. A chunk or a part of a backup takes less.
+pub const NOTICED: Duration = Duration::from_secs(2);
 
 /// Connections, and the last metrics, need no more of a long grace.
 const LONGEST_CLOSING: Duration = Duration::from_secs(2);
@@ -81,6 +85,12 @@ impl Deadlines {
         let end = began + grace;
         Self { work: end - closing, port: end - closing / 2, end }
     }
+}
+
+/// Resolves when what should have noticed the stop of its work has not.
+pub(crate) async fn overdue(work: &CancellationToken) {
+    work.cancelled().await;
+    sleep(NOTICED).await;
 }
 
 /// What whoever wants something new is told, and whoever follows something that goes on.

@@ -7,6 +7,7 @@ mod registry;
 mod request;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod watch;
 
 pub use ending::{Outcome, Report, is_last};

@@ -126,11 +126,9 @@ fn behind(line: &[u64], ticket: u64, most: usize) -> u32 {
 }
 
 fn waiting(queued_behind: u32, most: usize) -> WaitingEvent {
-    let work =
-        if most == 1 { "1 operation works".into() } else { format!("{most} operations work") };
     let message = format!(
-        "{work} at once (SWITCHBACK_MAX_OPERATIONS), and {queued_behind} of those before it have \
-         to end"
+        "the server runs {most} at once (SWITCHBACK_MAX_OPERATIONS), and {queued_behind} must end \
+         before it"
     );
     WaitingEvent { message, queued_behind, ..WaitingEvent::default() }
 }

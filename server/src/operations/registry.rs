@@ -22,6 +22,7 @@ use super::{
     events::EventLog,
     places::{Place, Places, Turn, takes_place},
     request::Request,
+    turn::in_turn,
     watch::events,
 };
 use crate::{
@@ -29,7 +30,6 @@ use crate::{
     db::control::{ControlStore, NewOperation, StoredOperation},
     error::{Error, Reason, Result},
     shutdown::{Stop, stopping},
-    task::cancelled,
     telemetry::{metrics, spans},
 };
 
@@ -263,9 +263,14 @@ impl Operations {
     async fn drive(&self, run: Run, place: Option<Place>, caller: &str) {
         let (id, log) = (run.id.clone(), run.log.clone());
         let (database, kind) = (run.database.clone(), run.request.kind());
+        let mut place = place;
+        let turn = match &mut place {
+            Some(place) => place.turn(&run).await,
+            None => Turn::Now,
+        };
         // A task of its own: a defect in the driver ends this operation, not the server.
         let driver = Arc::clone(&self.driver);
-        let work = tokio::spawn(in_turn(driver, run, place).in_current_span());
+        let work = tokio::spawn(in_turn(driver, run, turn).in_current_span());
         let outcome = work.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "the operation stopped on a defect");
             let error = Error::new(Reason::Internal, "the operation stopped on a defect")
@@ -293,6 +298,8 @@ impl Operations {
             }
         }
         self.running().remove(&id);
+        // Only now: the next one begins after the end of this one.
+        drop(place);
     }
 
     /// Asks an operation to stop and to undo what it did.
@@ -362,23 +369,6 @@ impl Operations {
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-/// Runs an operation when it is its turn, and holds its place to the end.
-async fn in_turn(driver: Arc<dyn Driver>, run: Run, mut place: Option<Place>) -> Option<Outcome> {
-    let turn = match &mut place {
-        Some(place) => place.turn(&run).await,
-        None => Turn::Now,
-    };
-    match turn {
-        Turn::Stopped => None,
-        // Nothing was done.
-        Turn::Cancelled if run.journal.is_empty() => {
-            Some(Outcome { report: None, error: Some(cancelled()) })
-        }
-        // What an earlier run did is undone at once: nobody waits for that.
-        Turn::Cancelled | Turn::Now => driver.run(run).await,
     }
 }
 

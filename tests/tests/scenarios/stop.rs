@@ -160,7 +160,7 @@ async fn in_following_and_aborting() {
     stop(&mut rig, "following", held).await;
     rig.cli(&["validate"]).await.expect(0);
 
-    let held = lock(&rig, "big", "ACCESS SHARE").await;
+    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
     let mut run = rig.start(&["abort"]);
     enters(&mut run, "aborting").await;
     somebody_waits(&rig).await;
@@ -173,7 +173,7 @@ async fn in_following_and_aborting() {
 async fn in_the_switch_the_way_back_and_the_end() {
     let mut rig = big(ROWS / 10).await;
     rig.cli(&["migrate", "--manual-cutover"]).await.expect(0);
-    let held = lock(&rig, "big", "ACCESS SHARE").await;
+    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
     let mut run = rig.start(&["cutover"]);
     enters(&mut run, "cutting_over").await;
     somebody_waits(&rig).await;
@@ -185,7 +185,7 @@ async fn in_the_switch_the_way_back_and_the_end() {
     stop(&mut rig, "reversible", held).await;
     rig.cli(&["validate"]).await.expect(0);
 
-    let held = lock(&rig, "big", "ACCESS SHARE").await;
+    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
     let mut run = rig.start(&["rollback"]);
     enters(&mut run, "rolling_back").await;
     somebody_waits(&rig).await;
@@ -195,7 +195,7 @@ async fn in_the_switch_the_way_back_and_the_end() {
     assert_eq!(name, "later");
 
     rig.cli(&["cutover"]).await.expect(0);
-    let held = lock(&rig, "big", "ACCESS SHARE").await;
+    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
     let mut run = rig.start(&["finalize", "--force"]);
     run.find(|event| event["event"] == "started").await;
     somebody_waits(&rig).await;

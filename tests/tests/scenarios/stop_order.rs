@@ -102,7 +102,7 @@ async fn health_is_told_before_anything_ends() {
     for (name, told) in NAMES.iter().zip(health) {
         let (told, closed) = timeout(DEADLINE, told).await.expect("it ends").expect("a time");
         assert!(told < ended, "{name:?} was told {:?} too late", told.duration_since(ended));
-        assert!(stopped < closed, "{name:?} was closed while an operation worked");
+        assert!(told < stopped && told < closed, "{name:?}");
     }
     assert_eq!(rig.server.ended().await.code(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
