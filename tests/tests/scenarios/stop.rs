@@ -174,7 +174,7 @@ async fn in_the_switch_the_way_back_and_the_end() {
     let mut rig = big(ROWS / 10).await;
     rig.cli(&["migrate", "--manual-cutover"]).await.expect(0);
     let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
-    let mut run = rig.start(&["cutover"]);
+    let mut run = rig.start(&["cutover", "--deadline", "60s"]);
     enters(&mut run, "cutting_over").await;
     somebody_waits(&rig).await;
     stop_in(&mut rig, "cutting_over", run, held).await;
@@ -185,8 +185,9 @@ async fn in_the_switch_the_way_back_and_the_end() {
     stop(&mut rig, "reversible", held).await;
     rig.cli(&["validate"]).await.expect(0);
 
-    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
-    let mut run = rig.start(&["rollback"]);
+    // As a writer that does not end has it.
+    let held = lock(&rig, "big", "ROW EXCLUSIVE").await;
+    let mut run = rig.start(&["rollback", "--deadline", "60s"]);
     enters(&mut run, "rolling_back").await;
     somebody_waits(&rig).await;
     stop_in(&mut rig, "rolling_back", run, held).await;
@@ -195,7 +196,7 @@ async fn in_the_switch_the_way_back_and_the_end() {
     assert_eq!(name, "later");
 
     rig.cli(&["cutover"]).await.expect(0);
-    let held = lock(&rig, "big", "ACCESS EXCLUSIVE").await;
+    let held = lock(&rig, "big", "ROW EXCLUSIVE").await;
     let mut run = rig.start(&["finalize", "--force"]);
     run.find(|event| event["event"] == "started").await;
     somebody_waits(&rig).await;
