@@ -129,7 +129,9 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
-    use switchback_client::v1::{OperationError, PhaseEvent, ResultEvent, result_event::Report};
+    use switchback_client::v1::{
+        OperationError, PhaseEvent, ResultEvent, WaitingEvent, result_event::Report,
+    };
 
     use super::*;
 
@@ -156,6 +158,17 @@ mod tests {
         let result = ResultEvent { state, error: None, report: Some(report) };
         member.take(&told(20, Event::Result(result)));
         assert_eq!(member.row(), ["shop", "migrated", "9,000", "10.0 s", ""].map(str::to_owned));
+    }
+
+    #[test]
+    fn one_that_waits_for_its_turn_says_behind_how_many() {
+        let mut member = Member::new("shop");
+        let queued_behind = 3;
+        let waiting = WaitingEvent { queued_behind, ..Default::default() };
+        member.take(&told(1, Event::Waiting(waiting)));
+        assert_eq!((member.queued_behind, member.figures().as_str()), (3, "3 before it"));
+        member.take(&told(2, Event::Phase(PhaseEvent { phase: Phase::Planning.into() })));
+        assert_eq!((member.queued_behind, member.figures().as_str()), (0, ""));
     }
 
     #[test]
