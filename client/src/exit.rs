@@ -33,6 +33,7 @@ pub const SERVER_REASONS: &[(&str, Exit)] = &[
     ("UNAUTHENTICATED", Exit::Precondition),
     ("PERMISSION_DENIED", Exit::Precondition),
     ("TOO_MANY_STREAMS", Exit::Failed),
+    ("SERVER_STOPPING", Exit::Unreachable),
     ("CALL_LATE", Exit::Unreachable),
     ("INVALID_PLAN", Exit::Usage),
     ("UNKNOWN_DATABASE", Exit::Usage),

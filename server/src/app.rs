@@ -2,7 +2,10 @@
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,8 +17,9 @@ use crate::{
     migration::Migrations,
     object_store,
     operations::Operations,
-    rpc::{self, DRAIN, Databases, Door, OperationRpc, Services, Watchers},
-    shutdown::{AT_ONCE, Signals},
+    rpc::{self, Databases, Door, HealthBoard, OperationRpc, Services, Watchers},
+    shutdown::{AT_ONCE, Signals, Stop},
+    stopping::serve_and_stop,
     telemetry::{
         metrics::{Metrics, Takers},
         scrape::Scrape,
@@ -23,19 +27,25 @@ use crate::{
     },
 };
 
+/// What the threads that block have at least, and at most, at the end.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Runs the service until it is asked to stop.
 pub fn run(config: Config, traces: Traces) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Error::new(Reason::Internal, "cannot start the runtime").caused_by(error)
     })?;
-    let served = runtime.block_on(serve(config, traces));
+    let mut deadline = None;
+    let served = runtime.block_on(serve(config, traces, &mut deadline));
     // Blocking readers see their channel closed; one that hangs in a read is left behind.
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    let left = deadline.map_or(Duration::ZERO, |end: Instant| end.duration_since(Instant::now()));
+    runtime.shutdown_timeout(left.clamp(SHORTEST, LONGEST));
     served
 }
 
-async fn serve(config: Config, traces: Traces) -> Result<()> {
+async fn serve(config: Config, traces: Traces, end: &mut Option<Instant>) -> Result<()> {
     let _lock = lock_state(&config.state_dir)?;
     let door = Door::open(&config)?;
     warn_of_keys(&config);
@@ -49,7 +59,7 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     let set = Arc::new(DatabaseSet::new(&config, store.clone(), &holder)?);
     set.check_expectations().await?;
 
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let objects = object_store::open(&config.store, &config.s3);
     let doctor = Doctor::new(&config, Arc::clone(&set), Arc::clone(&objects));
     let repository = Repository::new(objects, config.backup_keys.clone());
@@ -57,33 +67,39 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     let backups = Backups::new(Arc::clone(&set), store.clone(), repository, restores);
     let migrations = Migrations::new(Arc::clone(&set), store.clone(), backups.clone());
     let driver = Arc::new(migrations.clone());
-    let operations = Operations::new(store, driver, stop.clone());
+    let operations = Operations::new(store, driver, stop.clone(), config.max_operations);
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let metrics = measure(&config, &holder.id, &set, &stop).await?;
+    let metrics = measure(&config, &holder.id, &set, &stop.port).await?;
     traces.send(&holder.id)?;
+    // Before anything works: from here on a signal does not just end the process.
+    tokio::spawn(signalled(Signals::install(), stop.announced.clone()));
     operations.resume().await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    tokio::spawn(signalled(Signals::install(), stop.clone()));
     let followed = {
-        let (set, stop) = (Arc::clone(&set), stop.clone());
-        async move { set.follow_decisions(&stop).await }
+        let (set, work) = (Arc::clone(&set), stop.work.clone());
+        async move { set.follow_decisions(&work).await }
     };
     tokio::spawn(followed);
-    migrations.keep(&operations, &stop);
-    backups.keep(&operations, &stop);
+    migrations.keep(&operations, &stop.work);
+    backups.keep(&operations, &stop.work);
     let services = services(&set, &operations, backups, doctor);
-    let served = rpc::serve(listener, door, Arc::clone(&set), services, stop).await;
-    if tokio::time::timeout(DRAIN, operations.drained()).await.is_err() {
-        tracing::warn!("an operation did not stop in time; it goes on at the next start");
+    let health = tokio::spawn(services.health.clone().keep(stop.announced.clone()));
+    let serving = rpc::serve(listener, door, services, stop.port.clone());
+    let within = (&stop, config.shutdown_grace);
+    let (served, deadlines) = serve_and_stop(serving, health, &operations, within).await;
+    let closed = async {
+        send_last(metrics, traces).await;
+        set.close().await;
+    };
+    if timeout_at(deadlines.end, closed).await.is_err() {
+        tracing::warn!("the last metrics or a connection took too long");
     }
-    send_last(metrics, traces).await;
-    set.close().await;
+    *end = Some(deadlines.end);
     tracing::info!("stopped");
     served
 }
-
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         Error::new(Reason::InvalidRequest, format!("cannot listen on {address}: {error}"))
@@ -108,9 +124,10 @@ fn services(
     doctor: Doctor,
 ) -> Services {
     let watchers = Watchers::default();
+    let health = HealthBoard::new(Arc::clone(set));
     let (set, shared) = (Arc::clone(set), watchers.clone());
     let databases = Databases::new(set, operations.clone(), backups, shared, doctor);
-    Services { databases, operations: OperationRpc::new(operations.clone(), watchers) }
+    Services { health, databases, operations: OperationRpc::new(operations.clone(), watchers) }
 }
 
 /// Begins to measure, where somebody takes it, and to serve those who scrape.

@@ -79,6 +79,8 @@ reasons! {
     PermissionDenied = "PERMISSION_DENIED", Denied;
     /// More streams are open than the server serves.
     TooManyStreams = "TOO_MANY_STREAMS", Exhausted;
+    /// The server is being stopped: operations go on, and new ones begin, at its next start.
+    ServerStopping = "SERVER_STOPPING", Unavailable;
     /// The call was not answered in time.
     CallLate = "CALL_LATE", Late;
     /// A plan given to migrate does not fit.

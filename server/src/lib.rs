@@ -23,6 +23,7 @@ pub mod object_store;
 pub mod operations;
 pub mod rpc;
 pub mod shutdown;
+mod stopping;
 mod task;
 pub mod telemetry;
 pub mod validate;

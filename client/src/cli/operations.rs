@@ -96,6 +96,7 @@ struct Record<'a> {
     ended_at: Option<String>,
     error: Option<&'a OperationError>,
     last_sequence: u64,
+    queued_behind: u32,
 }
 
 impl<'a> Record<'a> {
@@ -111,7 +112,13 @@ impl<'a> Record<'a> {
             ended_at: operation.ended_at.as_ref().map(|at| time(Some(at))),
             error: operation.error.as_ref(),
             last_sequence: operation.last_sequence,
+            queued_behind: operation.queued_behind,
         }
+    }
+
+    /// The state in a word for people: one that waits for its turn does not run yet.
+    fn shown_state(&self) -> &str {
+        if self.queued_behind > 0 { "queued" } else { &self.state }
     }
 }
 
@@ -138,7 +145,7 @@ async fn list(session: &mut Session, limit: usize) -> Result<Exit> {
             record.operation_id,
             &record.kind,
             record.database,
-            &record.state,
+            record.shown_state(),
             &record.phase,
             &short_time(operation.created_at.as_ref()),
             &took(operation),
@@ -158,7 +165,10 @@ fn show(session: &mut Session, operation: &Operation) {
     let mut grid = Grid::new(["OPERATION", record.operation_id]);
     grid.row(["database", record.database]);
     grid.row(["kind", &record.kind]);
-    grid.row(["state", &record.state]);
+    grid.row(["state", record.shown_state()]);
+    if record.queued_behind > 0 {
+        grid.row(["queued behind", &record.queued_behind.to_string()]);
+    }
     grid.row(["phase", &record.phase]);
     grid.row(["began", &record.created_at]);
     if let Some(ended) = &record.ended_at {
@@ -238,6 +248,7 @@ mod tests {
             ended_at: None,
             error: None,
             last_sequence: 12,
+            queued_behind: 3,
         };
         assert_eq!(
             serde_json::to_value(Record::of(&operation)).unwrap(),
@@ -245,8 +256,10 @@ mod tests {
                 "operation_id": "op", "database": "shop", "kind": "migrate", "state": "running",
                 "phase": "copying", "request_id": "r", "created_at": "2026-01-31T09:30:00Z",
                 "ended_at": null, "error": null, "last_sequence": 12,
+                "queued_behind": 3,
             })
         );
+        assert_eq!(Record::of(&operation).shown_state(), "queued");
         assert_eq!(took(&operation), "");
         let ended = Operation {
             ended_at: Some(Timestamp { seconds: 1_769_851_802, nanos: 0 }),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions};
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use switchback_proto::v1::BackupRequest;
 use tokio::time::{Instant, sleep_until};
@@ -69,20 +68,14 @@ async fn follow(schedule: &Schedule, name: &str, operations: &Operations) {
         match operations.start(Request::Backup(request)).await {
             Ok(id) => {
                 tracing::info!(database = name, operation_id = id, "scheduled backup");
-                ended(operations, &id).await;
+                // No two of them run at once.
+                operations.ended(&id).await;
             }
             Err(error) => {
                 tracing::warn!(database = name, %error, "the scheduled backup did not begin");
             }
         }
     }
-}
-
-/// Waits for the end of one, so that no two of them run at once.
-async fn ended(operations: &Operations, id: &str) {
-    let Ok(events) = operations.watch(id, 1).await else { return };
-    let mut events = std::pin::pin!(events);
-    while let Some(Ok(_)) = events.next().await {}
 }
 
 async fn wait_until(time: Timestamp) {

@@ -33,6 +33,8 @@ impl fmt::Display for Config {
         };
         writeln!(f, "log_format = {format:?}")?;
         writeln!(f, "lease = {}", self.lease.as_secs())?;
+        writeln!(f, "shutdown_grace = {}", self.shutdown_grace.as_secs())?;
+        writeln!(f, "max_operations = {}", self.max_operations)?;
         if let Some(address) = self.metrics_listen {
             writeln!(f, "metrics_listen = {:?}", address.to_string())?;
         }

@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) log: Option<String>,
     pub(super) log_format: Option<String>,
     pub(super) lease: Option<u32>,
+    pub(super) shutdown_grace: Option<u32>,
+    pub(super) max_operations: Option<u32>,
     pub(super) backup_key: Option<PathBuf>,
     pub(super) databases: BTreeMap<String, Database>,
 }

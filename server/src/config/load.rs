@@ -75,6 +75,8 @@ pub fn load(
         log: loader.log(&file),
         log_format: loader.log_format(&file, terminal),
         lease: loader.lease(&file),
+        shutdown_grace: loader.shutdown_grace(&file),
+        max_operations: loader.max_operations(&file),
         otlp: loader.otlp(Signal::Metrics),
         traces: loader.otlp(Signal::Traces),
         service_name: loader.get("OTEL_SERVICE_NAME").map(str::to_owned),
@@ -295,7 +297,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn number(&mut self, name: &str) -> Option<u32> {
+    pub(super) fn number(&mut self, name: &str) -> Option<u32> {
         let text = self.get(name)?;
         let number = text.parse().ok();
         if number.is_none() {

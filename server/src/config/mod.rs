@@ -6,6 +6,7 @@ mod file;
 mod load;
 mod otlp;
 mod store;
+mod work;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -48,6 +49,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a server that coordinates a migration may be silent before another one takes over.
     pub lease: Duration,
+    /// How long a stop may take, from the signal to the end of the process.
+    pub shutdown_grace: Duration,
+    /// How many long operations work side by side; the others wait.
+    pub max_operations: usize,
     /// Where metrics go; `None` where they are not sent.
     pub otlp: Option<Otlp>,
     /// Where spans go; `None` where they are not sent.

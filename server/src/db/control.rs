@@ -146,6 +146,8 @@ fn operation(row: &SqliteRow) -> Result<Operation> {
         ended_at: ended_at.map(clock::from_millis),
         error,
         last_sequence: count(row, "last_sequence")?,
+        // Only who runs it knows.
+        queued_behind: 0,
     })
 }
 

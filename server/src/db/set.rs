@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use switchback_proto::{
     v1::{self, Engine, EngineState, EngineStatus, Finding, Phase},
     words::Word,
@@ -40,6 +41,9 @@ const FOLLOW: Duration = Duration::from_secs(5);
 
 /// How long a start waits for PostgreSQL to confirm that it is the active engine.
 const EXPECT: Duration = Duration::from_secs(3);
+
+/// How long the end of the server waits for questions to a source; there is nothing to be lost.
+const CLOSED: Duration = Duration::from_secs(1);
 
 /// One configured pair of engines.
 #[derive(Debug, Clone)]
@@ -281,12 +285,11 @@ impl DatabaseSet {
         Ok(v1::Database { findings, rollback, validated_at, backed_up_at, ..state })
     }
 
-    /// Closes every connection.
+    /// Closes every connection. One to a source that somebody has locked is left as it is.
     pub async fn close(&self) {
-        for database in self.databases.values() {
-            database.sqlite.close().await;
-        }
-        self.store.close().await;
+        let sources = self.databases.values().map(|database| database.sqlite.close());
+        let sources = timeout(CLOSED, join_all(sources));
+        let _ = tokio::join!(sources, self.store.close());
     }
 }
 

@@ -40,8 +40,12 @@ impl Migrations {
             }
             last = Some(Instant::now());
             let request = ValidateRequest { database: name.clone(), ..ValidateRequest::default() };
-            if let Err(error) = operations.start(Request::Validate(request)).await {
-                tracing::warn!(database = name, %error, "the comparison could not be started");
+            match operations.start(Request::Validate(request)).await {
+                // One that waits for its turn is not joined by a second one.
+                Ok(id) => operations.ended(&id).await,
+                Err(error) => {
+                    tracing::warn!(database = name, %error, "the comparison could not be started");
+                }
             }
         }
     }

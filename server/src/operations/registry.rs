@@ -7,9 +7,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use switchback_proto::{
-    v1::{Operation, OperationError, OperationEvent, OperationState, StartedEvent, result_event},
+    v1::{Operation, OperationEvent, OperationState, Phase, StartedEvent},
     words::Word,
 };
 use tokio::sync::watch;
@@ -17,28 +17,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::{events::EventLog, request::Request, watch::events};
+use super::{
+    ending::{Outcome, end, state_of},
+    events::EventLog,
+    places::{Place, Places, Turn, takes_place},
+    request::Request,
+    turn::in_turn,
+    watch::events,
+};
 use crate::{
     access::audit,
     db::control::{ControlStore, NewOperation, StoredOperation},
-    error::{Error, Kind, Reason, Result},
+    error::{Error, Reason, Result},
+    shutdown::{Stop, stopping},
     telemetry::{metrics, spans},
 };
 
 /// Who starts operations by schedule, and those that belong to others.
 const SERVER: &str = "switchbackd";
-
-/// The typed report of an operation.
-pub type Report = result_event::Report;
-
-/// How an operation ended; a failed one may have a report too.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What it found or did.
-    pub report: Option<Report>,
-    /// Why it failed.
-    pub error: Option<Error>,
-}
 
 /// One run of an operation, by its driver.
 #[derive(Debug, Clone)]
@@ -73,6 +69,8 @@ struct Running {
     cancel: CancellationToken,
     announce: watch::Receiver<u64>,
     span: Span,
+    /// Of its place, where it needs one.
+    ticket: Option<u64>,
 }
 
 /// What is known of an operation that begins to run: nothing, the first time.
@@ -80,6 +78,8 @@ struct Running {
 struct Resumed {
     /// Number of its newest event.
     last: u64,
+    /// Where it was left.
+    phase: Phase,
     cancel: CancellationToken,
     /// Who has started it; empty after a restart.
     caller: String,
@@ -93,8 +93,9 @@ pub struct Operations {
     running: Arc<Mutex<HashMap<String, Running>>>,
     /// Held while an operation is admitted, so that two callers cannot both be the first.
     admission: Arc<tokio::sync::Mutex<()>>,
+    places: Arc<Places>,
     tasks: TaskTracker,
-    shutdown: CancellationToken,
+    stop: Stop,
 }
 
 impl std::fmt::Debug for Operations {
@@ -104,21 +105,23 @@ impl std::fmt::Debug for Operations {
 }
 
 impl Operations {
-    /// Operations kept in a store and run by a driver until `shutdown`.
-    pub fn new(store: ControlStore, driver: Arc<dyn Driver>, shutdown: CancellationToken) -> Self {
+    /// Operations kept in a store and run by a driver until `stop`, at most so many long ones at
+    /// once.
+    pub fn new(store: ControlStore, driver: Arc<dyn Driver>, stop: Stop, most: usize) -> Self {
         Self {
             store,
             driver,
             running: Arc::default(),
             admission: Arc::default(),
+            places: Arc::new(Places::new(most)),
             tasks: TaskTracker::new(),
-            shutdown,
+            stop,
         }
     }
 
-    /// Cancelled when the server stops.
-    pub fn stopping(&self) -> CancellationToken {
-        self.shutdown.clone()
+    /// The steps of the server's stop.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
@@ -134,6 +137,9 @@ impl Operations {
     /// before. Returns its id.
     pub async fn start_for(&self, caller: &str, request: Request) -> Result<String> {
         let _admitted = self.admission.lock().await;
+        if self.stop.announced.is_cancelled() {
+            return Err(stopping());
+        }
         if !request.request_id().is_empty()
             && let Some(known) =
                 self.store.by_request(request.database(), request.request_id()).await?
@@ -185,8 +191,9 @@ impl Operations {
             if cancel_requested {
                 cancel.cancel();
             }
-            let last = operation.last_sequence;
-            self.spawn(id, request, journal, Resumed { last, cancel, ..Resumed::default() });
+            let (last, phase) = (operation.last_sequence, operation.phase());
+            let caller = String::new();
+            self.spawn(id, request, journal, Resumed { last, phase, cancel, caller });
         }
         Ok(())
     }
@@ -217,7 +224,8 @@ impl Operations {
     }
 
     fn spawn(&self, id: String, request: Request, journal: String, resumed: Resumed) {
-        let Resumed { last, cancel, caller } = resumed;
+        let Resumed { last, phase, cancel, caller } = resumed;
+        let place = takes_place(&request, phase).then(|| self.places.line_up());
         let (announce, newest) = watch::channel(last);
         let log = EventLog::start(self.store.clone(), id.clone(), last, announce);
         let database = request.database().to_owned();
@@ -240,23 +248,29 @@ impl Operations {
                 cancel: cancel.clone(),
                 announce: newest,
                 span: span.clone(),
+                ticket: place.as_ref().map(Place::ticket),
             },
         );
         if last == 0 {
             log.started(StartedEvent { database: database.clone(), kind: kind.into() });
         }
-        let shutdown = self.shutdown.clone();
+        let shutdown = self.stop.work.clone();
         let run = Run { id, database, request, journal, log, cancel, shutdown };
         let this = self.clone();
-        self.tasks.spawn(async move { this.drive(run, &caller).await }.instrument(span));
+        self.tasks.spawn(async move { this.drive(run, place, &caller).await }.instrument(span));
     }
 
-    async fn drive(&self, run: Run, caller: &str) {
+    async fn drive(&self, run: Run, place: Option<Place>, caller: &str) {
         let (id, log) = (run.id.clone(), run.log.clone());
         let (database, kind) = (run.database.clone(), run.request.kind());
+        let mut place = place;
+        let turn = match &mut place {
+            Some(place) => place.turn(&run).await,
+            None => Turn::Now,
+        };
         // A task of its own: a defect in the driver ends this operation, not the server.
         let driver = Arc::clone(&self.driver);
-        let work = tokio::spawn(async move { driver.run(run).await }.in_current_span());
+        let work = tokio::spawn(in_turn(driver, run, turn).in_current_span());
         let outcome = work.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "the operation stopped on a defect");
             let error = Error::new(Reason::Internal, "the operation stopped on a defect")
@@ -284,6 +298,8 @@ impl Operations {
             }
         }
         self.running().remove(&id);
+        // Only now: the next one begins after the end of this one.
+        drop(place);
     }
 
     /// Asks an operation to stop and to undo what it did.
@@ -302,15 +318,25 @@ impl Operations {
 
     /// An operation by its id.
     pub async fn get(&self, id: &str) -> Result<Operation> {
-        self.store.operation(id).await?.ok_or_else(|| {
+        let known = self.store.operation(id).await?.ok_or_else(|| {
             Error::new(Reason::UnknownOperation, format!("there is no operation {id:?}"))
                 .hint("`switchback operations list` shows those there are")
-        })
+        })?;
+        Ok(self.queued(known))
+    }
+
+    /// With its place in the line.
+    fn queued(&self, operation: Operation) -> Operation {
+        let running = self.running();
+        let ticket = running.get(&operation.operation_id).and_then(|running| running.ticket);
+        let queued_behind = ticket.map_or(0, |ticket| self.places.behind(ticket));
+        Operation { queued_behind, ..operation }
     }
 
     /// A page of operations, newest first.
     pub async fn list(&self, database: &str, before: &str, limit: u32) -> Result<Vec<Operation>> {
-        self.store.list(database, before, limit).await
+        let listed = self.store.list(database, before, limit).await?;
+        Ok(listed.into_iter().map(|operation| self.queued(operation)).collect())
     }
 
     /// Events of an operation from a number on.
@@ -322,6 +348,13 @@ impl Operations {
         self.get(id).await?;
         let announce = self.running().get(id).map(|running| running.announce.clone());
         Ok(events(self.store.clone(), id.to_owned(), from, announce))
+    }
+
+    /// Waits for the end of an operation, or for the server's.
+    pub(crate) async fn ended(&self, id: &str) {
+        let Ok(events) = self.watch(id, 1).await else { return };
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(_)) = events.next().await {}
     }
 
     /// Has the call's span name that of an operation which it has not started.
@@ -352,31 +385,4 @@ fn attach(known: &Operation, request: &Request) -> Result<String> {
         ),
     )
     .hint("use a new request id for each request"))
-}
-
-fn state_of(outcome: &Outcome) -> OperationState {
-    match &outcome.error {
-        None => OperationState::Succeeded,
-        Some(error) if error.kind() == Kind::Cancelled => OperationState::Cancelled,
-        Some(_) => OperationState::Failed,
-    }
-}
-
-async fn end(log: &EventLog, outcome: Outcome) {
-    let state = state_of(&outcome);
-    if let Some(error) = &outcome.error {
-        // Not the error's source: PostgreSQL's own text may hold row values.
-        tracing::warn!(reason = error.reason().as_str(), %error, "operation ended");
-    } else {
-        tracing::info!("operation succeeded");
-    }
-    let error = outcome.error.as_ref().map(|error| OperationError {
-        reason: error.reason().as_str().into(),
-        message: error.to_string(),
-        hint: error.hint_text().into(),
-    });
-    if let Err(error) = log.end(state, error, outcome.report).await {
-        // It stays `running` in the store and runs again after a restart.
-        tracing::error!(%error, "the end of the operation could not be stored");
-    }
 }

@@ -11,7 +11,10 @@ use super::{Driver, Event, Operations, Outcome, Report, Request, Run};
 use crate::{
     db::control::ControlStore,
     error::{Error, Reason},
+    shutdown::Stop,
 };
+
+const PLACES: usize = 8;
 
 /// Tells some progress, then does as the database's name says.
 struct Script;
@@ -65,8 +68,9 @@ async fn fixture() -> Fixture {
 
 async fn open(directory: &tempfile::TempDir) -> (Operations, CancellationToken) {
     let store = ControlStore::open(directory.path()).await.unwrap();
-    let shutdown = CancellationToken::new();
-    (Operations::new(store, Arc::new(Script), shutdown.clone()), shutdown)
+    let stop = Stop::default();
+    let shutdown = stop.work.clone();
+    (Operations::new(store, Arc::new(Script), stop, PLACES), shutdown)
 }
 
 fn plan(database: &str) -> Request {
@@ -244,4 +248,36 @@ async fn a_cancel_outlives_the_server_that_took_it() {
     let (operations, _shutdown) = open(&directory).await;
     operations.resume().await.unwrap();
     assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Cancelled);
+}
+
+#[tokio::test]
+async fn nothing_new_begins_once_a_stop_is_announced() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    operations.stop().announced.cancel();
+    let refused = operations.start(plan("ends")).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::ServerStopping);
+    assert!(operations.list("", "", 5).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_never_got_its_turn_is_cancelled_without_being_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ControlStore::open(directory.path()).await.unwrap();
+    let operations = Operations::new(store, Arc::new(Script), Stop::default(), 1);
+    let first = operations.start(migrate("waits", "")).await.unwrap();
+    let second = operations.start(migrate("other", "")).await.unwrap();
+    assert_eq!(operations.get(&second).await.unwrap().queued_behind, 1);
+    assert_eq!(operations.get(&first).await.unwrap().queued_behind, 0);
+    operations.cancel(&second).await.unwrap();
+    let seen = events(&operations, &second, 1).await;
+    assert_eq!(state(&seen), OperationState::Cancelled);
+    let began = seen.iter().any(|event| matches!(event.event, Some(Event::Phase(_))));
+    assert!(!began, "{seen:?}");
+    // Its place is free: the next one is right behind the first.
+    let third = operations.start(migrate("third", "")).await.unwrap();
+    while operations.get(&third).await.unwrap().queued_behind != 1 {
+        tokio::task::yield_now().await;
+    }
+    operations.cancel(&first).await.unwrap();
+    assert_eq!(state(&events(&operations, &third, 1).await), OperationState::Succeeded);
 }

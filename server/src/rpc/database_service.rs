@@ -7,7 +7,7 @@ use switchback_proto::v1::{self, database_service_server::DatabaseService};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use super::{Watchers, call::Call, check, roles, status_of};
+use super::{Watchers, call::Call, check, roles, status_of, stopping::until_stop};
 use crate::{
     backup::Backups,
     db::DatabaseSet,
@@ -63,10 +63,13 @@ impl Databases {
             Ok((self.operations.watch(&id, 1).await?, place))
         };
         let (events, place) = started.await.map_err(|error| status_of(&error))?;
-        Ok(Response::new(Box::pin(events.map(move |event| {
+        let events = events.map(move |event| {
             let _held = &place;
-            event.map(wrap).map_err(|error| status_of(&error))
-        }))))
+            event.map_err(|error| status_of(&error))
+        });
+        let stop = self.operations.stop();
+        let events = until_stop(events, (stop.announced, stop.port), operations::is_last);
+        Ok(Response::new(Box::pin(events.map(move |event| event.map(wrap)))))
     }
 }
 
@@ -171,9 +174,8 @@ impl DatabaseService for Databases {
                 watch,
             ))
         });
-        // It would hold up a stop of the server for as long as the server lets it.
-        let stopping = self.operations.stopping().cancelled_owned();
-        Ok(Response::new(Box::pin(states.take_until(Box::pin(stopping)))))
+        let stop = self.operations.stop();
+        Ok(Response::new(until_stop(states, (stop.announced, stop.work), |_| false)))
     }
 
     async fn diagnose(

@@ -9,13 +9,14 @@ mod operation_service;
 mod roles;
 mod serve;
 mod status;
+mod stopping;
 mod traced;
 mod watchers;
 
 pub use database_service::Databases;
-pub use health::{DATABASE_SERVICE, OPERATION_SERVICE, watch_engines};
+pub use health::{DATABASE_SERVICE, HealthBoard, OPERATION_SERVICE};
 pub use operation_service::OperationRpc;
-pub use serve::{DRAIN, Door, Services, serve};
+pub use serve::{Door, Services, serve};
 pub use status::status_of;
 pub use watchers::Watchers;
 

@@ -10,8 +10,8 @@ use switchback_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Watchers, call::Call, check, status_of};
-use crate::operations::Operations;
+use super::{Watchers, call::Call, check, status_of, stopping::until_stop};
+use crate::operations::{Operations, is_last};
 
 const DEFAULT_PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
@@ -73,10 +73,12 @@ impl OperationService for OperationRpc {
         let events = self.operations.watch(&operation_id, from_sequence).await;
         let events = events.map_err(|e| status_of(&e))?.map(move |event| {
             let _held = &place;
-            let event = event.map_err(|e| status_of(&e))?;
-            Ok(WatchOperationResponse { event: Some(event) })
+            event.map_err(|e| status_of(&e))
         });
-        Ok(Response::new(Box::pin(events)))
+        let stop = self.operations.stop();
+        let events = until_stop(events, (stop.announced, stop.port), is_last);
+        let wrap = |event| WatchOperationResponse { event: Some(event) };
+        Ok(Response::new(Box::pin(events.map(move |event| event.map(wrap)))))
     }
 
     async fn cancel_operation(

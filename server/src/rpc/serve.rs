@@ -14,17 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, transport::Server};
 use tower_layer::layer_fn;
 
-use super::{Databases, MAX_MESSAGE_BYTES, OperationRpc, gate::Gate, watch_engines};
+use super::{Databases, HealthBoard, MAX_MESSAGE_BYTES, OperationRpc, gate::Gate};
 use crate::{
     access::{Tokens, others_may_read},
     config::Config,
-    db::DatabaseSet,
     error::{Error, Reason, Result},
     listener::{connections, tls::Tls},
 };
-
-/// Open streams do not hold up a stop for longer than this.
-pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// A caller that is gone without a word is noticed after about this long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -79,25 +75,26 @@ impl Door {
     }
 }
 
-/// What is served, besides health and reflection.
+/// What is served, besides reflection.
 #[derive(Debug)]
 pub struct Services {
+    /// `grpc.health.v1`
+    pub health: HealthBoard,
     /// `DatabaseService`
     pub databases: Databases,
     /// `OperationService`
     pub operations: OperationRpc,
 }
 
-/// Serves until `stop`, and then for as long as open streams need, but not longer than [`DRAIN`].
+/// Serves until the port is to be closed, and then for as long as open streams need. Whoever waits
+/// for that says how long.
 pub async fn serve(
     listener: TcpListener,
     door: Door,
-    set: Arc<DatabaseSet>,
     services: Services,
     stop: CancellationToken,
 ) -> Result<()> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(watch_engines(reporter, set, stop.clone()));
+    let health = services.health.service(stop.clone());
     let databases = DatabaseServiceServer::new(services.databases)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -131,15 +128,8 @@ pub async fn serve(
         .add_service(databases)
         .add_service(operations);
     let incoming = connections(listener, door.tls, stop.clone());
-    let stopping = stop.clone();
-    let serving = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-    let failed = |error: tonic::transport::Error| {
-        Error::new(Reason::Internal, "the gRPC server failed").caused_by(error)
-    };
-    tokio::select! {
-        served = serving => served.map_err(failed),
-        () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
+    let served = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await;
+    served.map_err(|error| Error::new(Reason::Internal, "the gRPC server failed").caused_by(error))
 }
 
 /// What reflection tells: this interface, health, and the details of errors.

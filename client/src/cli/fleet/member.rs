@@ -32,6 +32,8 @@ pub(super) struct Member {
     /// Empty while it waits for its turn.
     pub(super) phase: String,
     pub(super) end: Option<End>,
+    /// How many operations of the server have to end before it begins.
+    pub(super) queued_behind: u32,
     /// Rows of the present phase by table, done and expected.
     rows: HashMap<String, (u64, u64)>,
     /// Rows of the whole migration, from its report.
@@ -62,7 +64,9 @@ impl Member {
         self.began = self.began.or(event.time);
         self.last = event.time;
         match &event.event {
+            Some(Event::Waiting(waiting)) => self.queued_behind = waiting.queued_behind,
             Some(Event::Phase(phase)) => {
+                self.queued_behind = 0;
                 self.phase = word_of::<Phase>(phase.phase);
                 self.phase_began = event.time;
                 self.rows.clear();
@@ -88,6 +92,9 @@ impl Member {
 
     /// Rows, rate and lag of the present phase.
     pub(super) fn figures(&self) -> String {
+        if self.queued_behind > 0 {
+            return format!("{} before it", count(self.queued_behind.into()));
+        }
         let done: u64 = self.rows.values().map(|(done, _)| done).sum();
         let expected: u64 = self.rows.values().map(|(_, expected)| expected).sum();
         let mut parts = Vec::new();
@@ -122,7 +129,9 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
-    use switchback_client::v1::{OperationError, PhaseEvent, ResultEvent, result_event::Report};
+    use switchback_client::v1::{
+        OperationError, PhaseEvent, ResultEvent, WaitingEvent, result_event::Report,
+    };
 
     use super::*;
 
@@ -149,6 +158,17 @@ mod tests {
         let result = ResultEvent { state, error: None, report: Some(report) };
         member.take(&told(20, Event::Result(result)));
         assert_eq!(member.row(), ["shop", "migrated", "9,000", "10.0 s", ""].map(str::to_owned));
+    }
+
+    #[test]
+    fn one_that_waits_for_its_turn_says_behind_how_many() {
+        let mut member = Member::new("shop");
+        let queued_behind = 3;
+        let waiting = WaitingEvent { queued_behind, ..Default::default() };
+        member.take(&told(1, Event::Waiting(waiting)));
+        assert_eq!((member.queued_behind, member.figures().as_str()), (3, "3 before it"));
+        member.take(&told(2, Event::Phase(PhaseEvent { phase: Phase::Planning.into() })));
+        assert_eq!((member.queued_behind, member.figures().as_str()), (0, ""));
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn status(member: &Member) -> String {
             let [_, result, _, _, why] = member.row();
             if why.is_empty() { result } else { format!("{result}: {}", clean(&why)) }
         }
+        (None, _) if member.queued_behind > 0 => "queued".to_owned(),
         (None, "") => "waiting".to_owned(),
         (None, phase) => phase.to_owned(),
     }

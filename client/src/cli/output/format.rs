@@ -3,6 +3,10 @@
 use std::{borrow::Cow, fmt::Write};
 
 use prost_types::Timestamp;
+use switchback_client::{
+    v1::{Engine, WaitingEvent},
+    words::word_of,
+};
 
 /// `1,234,567`
 pub(crate) fn count(number: u64) -> String {
@@ -141,6 +145,14 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What a waiting operation waits for, in words.
+pub(crate) fn waited_for(waiting: &WaitingEvent) -> String {
+    match waiting.queued_behind {
+        0 => word_of::<Engine>(waiting.engine),
+        _ => "its turn".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ enum Body<'a> {
     Phase { phase: String },
     Progress(Progress<'a>),
     Lag { lag_changes: u64, lag_ms: u64 },
-    Waiting { engine: String, message: &'a str, retry_in_ms: u64 },
+    Waiting { engine: String, message: &'a str, retry_in_ms: u64, queued_behind: u32 },
     Finding(&'a Finding),
     Result { state: String, error: Option<&'a OperationError>, report: Option<Report<'a>> },
 }
@@ -120,6 +120,7 @@ fn body(event: &Event) -> (&'static str, Body<'_>) {
                 engine: word_of::<Engine>(waiting.engine),
                 message: &waiting.message,
                 retry_in_ms: waiting.retry_in_ms,
+                queued_behind: waiting.queued_behind,
             },
         ),
         Event::Finding(finding) => ("finding", Body::Finding(finding)),

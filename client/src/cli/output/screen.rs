@@ -10,7 +10,7 @@ use switchback_client::{
 
 use super::{
     bars::Bars,
-    format::{as_f64, between, clean, counted, seconds},
+    format::{as_f64, between, clean, counted, seconds, waited_for},
     note,
     progress::Progress,
     stderr_is_terminal,
@@ -66,8 +66,8 @@ impl Screen {
                 self.occasionally(&lag_text(lag), event.time);
             }
             Some(Event::Waiting(waiting)) => {
-                let engine = word_of::<switchback_client::v1::Engine>(waiting.engine);
-                let message = format!("waiting for {engine}: {}", clean(&waiting.message));
+                let what = waited_for(waiting);
+                let message = format!("waiting for {what}: {}", clean(&waiting.message));
                 if message != self.waiting {
                     self.message(&message);
                     self.waiting = message;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 use switchback_client::{
     v1::{
-        Engine, Finding, Operation, OperationEvent, Phase, ProgressEvent, ResultEvent,
+        Finding, Operation, OperationEvent, Phase, ProgressEvent, ResultEvent,
         operation_event::Event,
     },
     words::word_of,
 };
 
-use super::super::output::format::between;
+use super::super::output::format::{between, waited_for};
 
 /// A phase, from when to when.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,11 +72,9 @@ impl History {
             }),
             Some(Event::Progress(progress)) => self.progress(at, progress),
             Some(Event::Lag(lag)) => self.lag.push((at, lag.lag_changes, lag.lag_ms)),
-            Some(Event::Waiting(waiting)) => self.waits.push(Wait {
-                at,
-                engine: word_of::<Engine>(waiting.engine),
-                message: waiting.message,
-            }),
+            Some(Event::Waiting(waiting)) => {
+                self.waits.push(Wait { at, engine: waited_for(&waiting), message: waiting.message })
+            }
             Some(Event::Finding(finding)) => self.findings.push(finding),
             Some(Event::Result(result)) => self.result = Some(result),
             Some(Event::Started(_)) | None => {}

@@ -212,7 +212,7 @@ pub(super) fn waits(history: &History) -> String {
         .iter()
         .map(|wait| [seconds(wait.at), wait.engine.clone(), wait.message.clone()])
         .collect();
-    if rows.is_empty() { String::new() } else { table(["after", "engine", "why"], 0..0, &rows) }
+    if rows.is_empty() { String::new() } else { table(["after", "for", "why"], 0..0, &rows) }
 }
 
 /// The worst first.

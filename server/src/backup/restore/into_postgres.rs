@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Reason, Result},
     migration::Migrations,
     operations::{Operations, Request},
+    shutdown::Stop,
 };
 
 /// Connections that a migration needs.
@@ -85,7 +86,8 @@ impl Restoration<'_> {
         let set = Arc::new(DatabaseSet::of(database, store.clone()));
         let stop = self.halt.child_token();
         let migrations = Migrations::new(Arc::clone(&set), store.clone(), self.backups.clone());
-        let operations = Operations::new(store, Arc::new(migrations), stop.clone());
+        let operations =
+            Operations::new(store, Arc::new(migrations), Stop::of_work(stop.clone()), 1);
         let migrate = MigrateRequest {
             database: name.clone(),
             skip_backup: true,

@@ -10,6 +10,7 @@ use super::{Coordinator, Event, Goal, Journal};
 use crate::{
     error::{Error, Reason, Result},
     migration::marked,
+    shutdown::overdue,
     task::cancelled,
 };
 
@@ -68,6 +69,7 @@ impl Coordinator<'_> {
             engine: engine.into(),
             message: error.to_string(),
             retry_in_ms: millis(wait),
+            ..WaitingEvent::default()
         });
         let stop = if finishes(phase) { &self.run.shutdown } else { &self.halt };
         tokio::select! {
@@ -113,6 +115,7 @@ impl Coordinator<'_> {
         tokio::select! {
             biased;
             done = work => done,
+            () = overdue(&self.run.shutdown) => Err(cancelled()),
             () = async {
                 self.halt.cancelled().await;
                 sleep(Duration::from_secs(5)).await;

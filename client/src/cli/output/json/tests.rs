@@ -57,10 +57,16 @@ fn started_phase_progress_and_waiting() {
         engine: Engine::Postgres.into(),
         message: "refused".to_owned(),
         retry_in_ms: 500,
+        queued_behind: 0,
     };
     assert_eq!(
         line(Event::Waiting(waiting)),
-        with(json!({"engine": "postgres", "message": "refused", "retry_in_ms": 500}), "waiting")
+        with(
+            json!({
+                "engine": "postgres", "message": "refused", "retry_in_ms": 500, "queued_behind": 0,
+            }),
+            "waiting"
+        )
     );
 }
 
