@@ -47,6 +47,7 @@ mod outage;
 mod pairs;
 mod program;
 mod report;
+mod report_page;
 mod resume;
 mod rollback;
 mod round;
