@@ -21,6 +21,11 @@ pub fn from_millis(millis: i64) -> Timestamp {
     Timestamp { seconds: millis.div_euclid(1000), nanos }
 }
 
+/// Milliseconds since 1970 of a time that a message carries.
+pub fn to_millis(time: &Timestamp) -> i64 {
+    time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos / 1_000_000))
+}
+
 /// A number of milliseconds since 1970 as RFC 3339 writes it.
 pub fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).unwrap_or_default().to_string()

@@ -4,6 +4,7 @@
 pub mod application;
 pub mod bench;
 pub mod binaries;
+pub mod browser;
 pub mod certificates;
 pub mod checker;
 pub mod cli;

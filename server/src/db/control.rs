@@ -2,6 +2,7 @@
 
 mod events;
 mod moments;
+mod samples;
 mod schema;
 
 use std::{

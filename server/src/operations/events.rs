@@ -33,6 +33,10 @@ const FULL: Duration = Duration::from_secs(1);
 /// Events of one commit.
 const BATCH: usize = 256;
 
+/// So many samples more, and those that there are get fewer: a migration may be followed for
+/// months, and whoever watches it has read them by then.
+const THIN_AFTER: usize = 4096;
+
 /// Where an operation writes its events.
 #[derive(Debug, Clone)]
 pub struct EventLog {
@@ -62,7 +66,9 @@ impl EventLog {
     ) -> Self {
         // Unbounded on purpose: progress is limited by time and everything else by the schema.
         let (sender, receiver) = mpsc::unbounded_channel();
-        let writer = Writer { store, operation_id, last, announce };
+        // How many of them an earlier run left is not known.
+        let samples = if last > 0 { THIN_AFTER } else { 0 };
+        let writer = Writer { store, operation_id, last, announce, samples };
         tokio::spawn(writer.run(receiver));
         Self { sender, last_progress: Arc::default(), last_lag: Arc::default() }
     }
@@ -161,6 +167,8 @@ struct Writer {
     operation_id: String,
     last: u64,
     announce: watch::Sender<u64>,
+    /// Stored since they were thinned.
+    samples: usize,
 }
 
 impl Writer {
@@ -203,7 +211,7 @@ impl Writer {
     }
 
     /// Stores events; waits for space where the state directory is full.
-    async fn store(&self, events: &mut Vec<(OperationEvent, bool)>) {
+    async fn store(&mut self, events: &mut Vec<(OperationEvent, bool)>) {
         if events.is_empty() {
             return;
         }
@@ -215,8 +223,15 @@ impl Writer {
             }
             tokio::time::sleep(FULL).await;
         }
+        self.samples += events.iter().filter(|(_, transient)| *transient).count();
         events.clear();
         self.announce.send_replace(self.last);
+        if self.samples >= THIN_AFTER {
+            self.samples = 0;
+            if let Err(error) = self.store.thin_events(&self.operation_id).await {
+                tracing::warn!(operation_id = self.operation_id, %error, "events were not thinned");
+            }
+        }
     }
 
     async fn end(&mut self, result: ResultEvent) -> Result<()> {

@@ -50,6 +50,7 @@ mod pairs;
 mod program;
 mod queue;
 mod report;
+mod report_page;
 mod resume;
 mod rollback;
 mod round;

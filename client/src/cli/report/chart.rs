@@ -1,91 +1,102 @@
-//! Pictures as inline SVG: phases as a bar, and figures over time.
+//! Pictures: figures over time, and parts of a whole beside each other.
+//!
+//! The lines are SVG, which is stretched to whatever width there is; words and figures are text of
+//! the page, which keeps its size on a telephone.
 
 use std::fmt::Write;
 
 use super::{
-    super::output::format::{as_f64, count, seconds},
+    super::output::format::{as_f64, seconds},
+    axis::{self, Tick},
     html::escape,
 };
 
-/// The picture's own units; the page scales it.
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 200.0;
-/// Room for the figures of the upright axis, and below for the times.
-const LEFT: f64 = 90.0;
-const BOTTOM: f64 = 24.0;
-const TOP: f64 = 12.0;
+/// The picture's own units.
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 100.0;
 
-/// More points than this are drawn over each other.
-const POINTS: usize = 1000;
+/// A letter of a label in a bar, in parts of a narrow page.
+const LETTER: f64 = 0.026;
 
-/// A figure over time.
+/// A figure over time, that stays what it was until the next one.
 #[derive(Debug, Clone)]
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
-    /// Seconds and figures, in the order of time.
-    pub(super) points: Vec<(f64, u64)>,
-    pub(super) from: f64,
-    pub(super) to: f64,
-    /// A figure stays what it was until the next one.
-    pub(super) steps: bool,
-    /// Times that are marked: the cutover.
+    /// What the picture adds up to.
+    pub(super) note: String,
+    /// Seconds since the picture's beginning and figures, in the order of time.
+    pub(super) points: Vec<(f64, f64)>,
+    /// Seconds that the picture shows.
+    pub(super) span: f64,
+    /// From when to when something is marked: the cutover.
     pub(super) mark: Option<(f64, f64)>,
 }
 
 impl Chart<'_> {
-    /// Empty where there are less than two points.
-    pub(super) fn svg(&self) -> String {
-        if self.points.len() < 2 || self.to <= self.from {
+    /// Empty where there is no figure, or no time passes.
+    pub(super) fn html(&self) -> String {
+        if self.points.is_empty() || self.span <= 0.0 {
             return String::new();
         }
-        let top = self.points.iter().map(|(_, figure)| *figure).max().unwrap_or_default().max(1);
-        let x = |at: f64| LEFT + (at - self.from) / (self.to - self.from) * (WIDTH - LEFT - 8.0);
-        let y = |figure: u64| TOP + (1.0 - as_f64(figure) / as_f64(top)) * (HEIGHT - TOP - BOTTOM);
-        let mut line = String::new();
-        let mut last = None;
-        for (at, figure) in thinned(&self.points) {
-            if let Some(last) = last.filter(|_| self.steps) {
-                let _ = write!(line, "{:.1},{:.1} ", x(at), y(last));
-            }
-            let _ = write!(line, "{:.1},{:.1} ", x(at), y(figure));
-            last = Some(figure);
-        }
-        let mut grid = String::new();
-        if let Some((began, ended)) = self.mark {
-            // One that took milliseconds of hours is a line.
-            let (at, width) = (x(began), (x(ended) - x(began)).max(2.0));
-            let height = HEIGHT - TOP - BOTTOM;
-            let _ = writeln!(
-                grid,
-                "<rect class=\"mark\" x=\"{at:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>"
-            );
-        }
-        for part in [0, top / 2, top] {
-            let (at, label) = (y(part), count(part));
-            let _ = writeln!(
-                grid,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                LEFT - 8.0,
-                at + 4.0
-            );
-        }
-        let times = [(LEFT, "start", self.from), (WIDTH - 8.0, "end", self.to)].map(
-            |(at, anchor, time)| {
-                let (y, time) = (HEIGHT - 6.0, seconds(time));
-                format!("<text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{time}</text>\n")
-            },
-        );
-        figure(
-            self.title,
-            HEIGHT,
-            &format!(
-                "{grid}<polyline class=\"line\" points=\"{}\"/>\n{}",
-                line.trim_end(),
-                times.concat()
-            ),
+        let most = self.points.iter().map(|(_, figure)| *figure).fold(0.0, f64::max);
+        let upright = axis::figures(most);
+        let top = upright.last().map_or(1.0, |tick| tick.at);
+        let grid: String = upright
+            .iter()
+            .map(|tick| format!("M0 {:.2}H{WIDTH}", (1.0 - tick.at / top) * HEIGHT))
+            .collect();
+        let line = self.line(top);
+        let (began, ended) = (self.x(self.points[0].0), self.x(self.span));
+        let title = escape(self.title);
+        format!(
+            "<figure class=\"chart\">\n<figcaption><b>{title}</b> {}</figcaption>\n\
+             <div class=\"plot\">\n<div class=\"y\">{}</div>\n\
+             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
+             aria-label=\"{title}\">\n<path class=\"grid\" d=\"{grid}\"/>\n{}\
+             <path class=\"area\" d=\"{line}V{HEIGHT}H{began:.2}Z\"/>\n\
+             <path class=\"line\" d=\"{line}H{ended:.2}\"/>\n</svg>\n\
+             <div class=\"x\">{}</div>\n</div>\n</figure>\n",
+            escape(&self.note),
+            labels("bottom", &upright, top),
+            self.marked(),
+            labels("left", &axis::times(self.span), self.span),
         )
     }
+
+    fn x(&self, at: f64) -> f64 {
+        (at / self.span).clamp(0.0, 1.0) * WIDTH
+    }
+
+    fn line(&self, top: f64) -> String {
+        let mut line = String::new();
+        for (index, (at, figure)) in self.points.iter().enumerate() {
+            let (x, y) = (self.x(*at), (1.0 - figure / top) * HEIGHT);
+            let _ = if index == 0 {
+                write!(line, "M{x:.2} {y:.2}")
+            } else {
+                write!(line, "H{x:.2}V{y:.2}")
+            };
+        }
+        let _ = write!(line, "H{WIDTH}");
+        line
+    }
+
+    fn marked(&self) -> String {
+        let Some((began, ended)) = self.mark else { return String::new() };
+        // One that took milliseconds of hours is a line.
+        let width = (self.x(ended) - self.x(began)).max(3.0);
+        let at = self.x(began).min(WIDTH - width);
+        format!(
+            "<rect class=\"mark\" x=\"{at:.2}\" y=\"0\" width=\"{width:.2}\" height=\"{HEIGHT}\"/>\n"
+        )
+    }
+}
+
+fn labels(side: &str, ticks: &[Tick], most: f64) -> String {
+    let label = |tick: &Tick| {
+        format!("<span style=\"{side}:{:.2}%\">{}</span>", tick.at / most * 100.0, tick.label)
+    };
+    ticks.iter().map(label).collect()
 }
 
 /// A part of a bar.
@@ -93,87 +104,78 @@ impl Chart<'_> {
 pub(super) struct Part {
     pub(super) label: String,
     pub(super) seconds: f64,
+    /// `part0` to `part5`, or `held`.
+    pub(super) class: String,
 }
 
 /// Parts of a whole beside each other, each as wide as it took long; empty where nothing took time.
-pub(super) fn bar(title: &str, parts: &[Part]) -> String {
+pub(super) fn bar(title: &str, parts: &[Part], legend: bool) -> String {
     let total: f64 = parts.iter().map(|part| part.seconds).sum();
     if total <= 0.0 {
         return String::new();
     }
-    let mut drawn = String::new();
-    let mut at = 0.0;
-    for (index, part) in parts.iter().enumerate() {
-        let width = part.seconds / total * WIDTH;
-        let (label, took) = (escape(&part.label), seconds(part.seconds));
-        let _ = writeln!(
+    let (mut drawn, mut named) = (String::new(), String::new());
+    for Part { label, seconds: took, class } in parts {
+        let share = took / total;
+        let letters = as_f64(u64::try_from(label.chars().count()).unwrap_or(u64::MAX));
+        let (label, took) = (escape(label), seconds(*took));
+        // What does not fit is in the legend.
+        let inside = if share > letters * LETTER + 0.02 { label.as_str() } else { "" };
+        let _ = write!(
             drawn,
-            "<rect class=\"part{}\" x=\"{at:.2}\" y=\"2\" width=\"{width:.2}\" height=\"28\">\
-             <title>{label}: {took}</title></rect>",
-            index % 4
+            "<span class=\"{class}\" style=\"flex-grow:{:.4}\" title=\"{label}: {took}\">{inside}</span>",
+            share * 1000.0
         );
-        // A letter is some 7 units wide.
-        if width > as_f64(u64::try_from(part.label.len()).unwrap_or_default()) * 7.0 + 8.0 {
-            let _ =
-                writeln!(drawn, "<text class=\"on\" x=\"{:.1}\" y=\"20\">{label}</text>", at + 5.0);
-        }
-        at += width;
+        let _ = write!(named, "<li><i class=\"{class}\"></i>{label} <b>{took}</b></li>");
     }
-    figure(title, 32.0, &drawn)
-}
-
-fn figure(title: &str, height: f64, content: &str) -> String {
     let title = escape(title);
+    let named = if legend { format!("<ul class=\"legend\">{named}</ul>\n") } else { String::new() };
     format!(
-        "<figure>\n<figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{title}\">\n{content}</svg>\n</figure>\n"
+        "<figure>\n<figcaption><b>{title}</b></figcaption>\n\
+         <div class=\"bar\" role=\"img\" aria-label=\"{title}\">{drawn}</div>\n{named}</figure>\n"
     )
-}
-
-/// Every so-manieth point, and the last one.
-fn thinned(points: &[(f64, u64)]) -> impl Iterator<Item = (f64, u64)> {
-    let step = points.len().div_ceil(POINTS).max(1);
-    let last = points.len().saturating_sub(1);
-    let kept = points.iter().enumerate();
-    kept.filter(move |(index, _)| index.is_multiple_of(step) || *index == last)
-        .map(|(_, point)| *point)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn figures_are_drawn_from_the_lower_left_to_the_upper_right() {
-        let chart = Chart {
+    fn chart() -> Chart<'static> {
+        Chart {
             title: "rows",
-            points: vec![(2.0, 0), (4.0, 10)],
-            from: 2.0,
-            to: 4.0,
-            steps: false,
+            note: "at most <8>".into(),
+            points: vec![(0.0, 0.0), (2.0, 8.0)],
+            span: 4.0,
             mark: None,
-        };
-        let svg = chart.svg();
-        assert!(svg.contains("points=\"90.0,176.0 712.0,12.0\""), "{svg}");
-        let marked = Chart { mark: Some((4.0, 4.0)), ..chart.clone() }.svg();
-        assert!(marked.contains("class=\"mark\" x=\"712.0\"") && !svg.contains("mark"), "{marked}");
-        assert_eq!(Chart { points: vec![(2.0, 0)], ..chart.clone() }.svg(), "");
-        let steps = Chart { steps: true, ..chart }.svg();
-        assert!(steps.contains("points=\"90.0,176.0 712.0,176.0 712.0,12.0\""), "{steps}");
+        }
     }
 
     #[test]
-    fn parts_fill_the_bar_and_many_points_are_thinned() {
-        let part = |label: &str, seconds| Part { label: label.into(), seconds };
-        let drawn = bar("phases", &[part("a<b", 3.0), part("c", 1.0)]);
-        assert!(
-            drawn.contains("width=\"540.00\"") && drawn.contains("width=\"180.00\""),
-            "{drawn}"
-        );
-        assert!(drawn.contains("a&lt;b: 3.00 s"), "{drawn}");
-        assert_eq!(bar("phases", &[part("a", 0.0)]), "");
-        let points: Vec<(f64, u64)> = (0..2_501).map(|at| (0.0, at)).collect();
-        let kept: Vec<_> = thinned(&points).collect();
-        assert!(kept.len() <= POINTS + 1 && kept.last() == Some(&(0.0, 2_500)), "{}", kept.len());
+    fn figures_are_steps_between_the_ends_of_both_axes() {
+        let drawn = chart().html();
+        assert!(drawn.contains("class=\"line\" d=\"M0.00 100.00H500.00V0.00H1000"), "{drawn}");
+        assert!(drawn.contains("at most &lt;8&gt;"), "{drawn}");
+        assert!(drawn.contains("<span style=\"bottom:100.00%\">8</span>"), "{drawn}");
+        assert!(drawn.contains("<span style=\"left:50.00%\">2 s</span>"), "{drawn}");
+        assert_eq!(Chart { points: Vec::new(), ..chart() }.html(), "");
+        assert_eq!(Chart { span: 0.0, ..chart() }.html(), "");
+    }
+
+    #[test]
+    fn a_mark_stays_within_the_frame_and_can_be_seen() {
+        let marked = Chart { mark: Some((4.0, 4.0)), ..chart() }.html();
+        assert!(marked.contains("class=\"mark\" x=\"997.00\" y=\"0\" width=\"3.00\""), "{marked}");
+        assert!(!chart().html().contains("mark"));
+    }
+
+    #[test]
+    fn parts_fill_the_bar_and_only_those_that_are_wide_enough_are_named_in_it() {
+        let part =
+            |label: &str, seconds| Part { label: label.into(), seconds, class: "part0".into() };
+        let drawn = bar("phases", &[part("a<b", 3.0), part("long name", 0.1)], true);
+        assert!(drawn.contains("title=\"a&lt;b: 3.00 s\">a&lt;b</span>"), "{drawn}");
+        assert!(drawn.contains("title=\"long name: 0.10 s\"></span>"), "{drawn}");
+        assert!(drawn.contains("</i>long name <b>0.10 s</b>"), "{drawn}");
+        assert_eq!(bar("phases", &[part("a", 0.0)], true), "");
     }
 }

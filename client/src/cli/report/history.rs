@@ -19,10 +19,29 @@ pub(super) struct Stretch {
     pub(super) phase: String,
     pub(super) began: f64,
     pub(super) ended: f64,
-    /// Rows and bytes by table, the newest figure of each.
-    pub(super) tables: BTreeMap<String, (u64, u64)>,
-    /// Rows of all tables over time.
-    pub(super) rows: Vec<(f64, u64)>,
+    /// What was told of tables, in the order of time.
+    pub(super) figures: Vec<Figure>,
+}
+
+/// Rows and bytes of a table that were done in the phase at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Figure {
+    pub(super) at: f64,
+    pub(super) table: String,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl Stretch {
+    /// The newest figure of each table.
+    pub(super) fn tables(&self) -> BTreeMap<&str, (u64, u64)> {
+        self.figures.iter().map(|of| (of.table.as_str(), (of.rows, of.bytes))).collect()
+    }
+
+    /// Rows of all tables.
+    pub(super) fn rows(&self) -> u64 {
+        self.tables().values().map(|(rows, _)| rows).sum()
+    }
 }
 
 /// When an operation waited for an engine.
@@ -67,8 +86,7 @@ impl History {
                 phase: word_of::<Phase>(phase.phase),
                 began: at,
                 ended: at,
-                tables: BTreeMap::new(),
-                rows: vec![(at, 0)],
+                figures: Vec::new(),
             }),
             Some(Event::Progress(progress)) => self.progress(at, progress),
             Some(Event::Lag(lag)) => self.lag.push((at, lag.lag_changes, lag.lag_ms)),
@@ -87,16 +105,19 @@ impl History {
         if progress.table.is_empty() {
             return;
         }
-        stretch.tables.insert(progress.table, (progress.rows, progress.bytes));
-        let sum = stretch.tables.values().map(|(rows, _)| rows).sum();
-        stretch.rows.push((at, sum));
+        let ProgressEvent { table, rows, bytes, .. } = progress;
+        stretch.figures.push(Figure { at, table, rows, bytes });
+    }
+
+    /// Every stretch of a phase: a restart begins another one.
+    pub(super) fn of_phase(&self, phase: Phase) -> Vec<&Stretch> {
+        let word = word_of::<Phase>(phase.into());
+        self.stretches.iter().filter(|stretch| stretch.phase == word).collect()
     }
 
     /// The stretch of a phase in which most was done.
     pub(super) fn busiest(&self, phase: Phase) -> Option<&Stretch> {
-        let word = word_of::<Phase>(phase.into());
-        let of_phase = self.stretches.iter().filter(|stretch| stretch.phase == word);
-        of_phase.max_by_key(|stretch| stretch.rows.last().map(|(_, rows)| *rows))
+        self.of_phase(phase).into_iter().max_by_key(|stretch| stretch.rows())
     }
 }
 
@@ -134,7 +155,9 @@ mod tests {
         }
         let copying = history.busiest(Phase::Copying).unwrap();
         assert_eq!((copying.began, copying.ended), (1.0, 4.0));
-        assert_eq!(copying.rows, [(1.0, 0), (2.0, 5), (3.0, 12), (4.0, 16)]);
+        let figures = copying.figures.iter().map(|of| (of.at, of.table.as_str(), of.rows));
+        assert_eq!(figures.collect::<Vec<_>>(), [(2.0, "a", 5), (3.0, "b", 7), (4.0, "a", 9)]);
+        assert_eq!((copying.rows(), copying.tables()["a"]), (16, (9, 0)));
         assert_eq!(history.stretches[1].ended, 10.0);
         assert_eq!((history.lag.as_slice(), history.seconds), (&[(10.0, 3, 20)][..], 10.0));
         assert_eq!(history.busiest(Phase::Indexing), None);

@@ -43,6 +43,14 @@ pub(super) fn table<const N: usize>(
     )
 }
 
+/// Names and what they are.
+pub(super) fn list(class: &str, items: &[(&str, String)]) -> String {
+    let item = |(name, what): &(&str, String)| {
+        format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(what))
+    };
+    format!("<dl class=\"{class}\">\n{}</dl>\n", items.iter().map(item).collect::<String>())
+}
+
 /// A part of the page; nothing where it has no content.
 pub(super) fn section(title: &str, content: &str) -> String {
     if content.is_empty() {

@@ -1,10 +1,13 @@
 //! `report`: the story of an operation as one HTML page that needs nothing but itself.
 
+mod axis;
 mod chart;
 mod history;
 mod html;
 mod page;
+mod rates;
 mod sections;
+mod timeline;
 
 use clap::Args as ArgsGroup;
 use switchback_client::{

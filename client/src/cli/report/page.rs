@@ -4,10 +4,10 @@ use switchback_client::v1::{OperationKind, OperationState};
 use switchback_client::words::word_of;
 
 use super::{
-    super::output::format::{seconds, time},
+    super::output::format::time,
     history::History,
-    html::{escape, paragraph, section, table},
-    sections,
+    html::{escape, list, paragraph, section},
+    sections, timeline,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -23,12 +23,12 @@ pub(super) fn render(history: &History) -> String {
     let body = [
         heading(history, &title),
         section("Result", &sections::outcome(history)),
-        section("Phases", &sections::phases(history)),
-        section("Tables", &sections::tables(history)),
-        section("Progress", &sections::progress(history)),
-        section("Lag and cutover", &sections::cutover(history)),
+        section("Phases", &timeline::phases(history)),
+        section("Progress", &timeline::progress(history)),
+        section("Lag and cutover", &timeline::cutover(history)),
         section("Waits", &sections::waits(history)),
         section("Findings", &sections::findings(history)),
+        section("Tables", &sections::tables(history)),
         section("Validation", &sections::validation(history)),
     ];
     format!(
@@ -47,21 +47,21 @@ fn heading(history: &History, title: &str) -> String {
     let state = history.result.as_ref().map_or(operation.state, |result| result.state);
     let state = word_of::<OperationState>(state);
     let mut facts = vec![
-        ["operation".to_owned(), operation.operation_id.clone()],
-        ["began".to_owned(), time(operation.created_at.as_ref())],
+        ("operation", operation.operation_id.clone()),
+        ("began", time(operation.created_at.as_ref())),
     ];
     if operation.ended_at.is_some() {
-        facts.push(["ended".to_owned(), time(operation.ended_at.as_ref())]);
+        facts.push(("ended", time(operation.ended_at.as_ref())));
     }
-    facts.push(["took".to_owned(), seconds(history.seconds)]);
     let now = if operation.ended_at.is_none() {
         paragraph("It had not ended when this page was written.")
     } else {
         String::new()
     };
     format!(
-        "<header>\n<h1>{title}</h1>\n<p class=\"state {state}\">{state}</p>\n{now}</header>\n{}",
-        table(["", ""], 0..0, &facts)
+        "<header>\n<h1>{title}</h1>\n<p class=\"state {state}\">{state}</p>\n{now}</header>\n{}{}",
+        list("figures", &sections::figures(history)),
+        list("facts", &facts)
     )
 }
 
@@ -157,7 +157,10 @@ mod tests {
         }
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         assert!(page.contains("writers were held 12.5 ms") && page.contains("b-1"), "{page}");
-        assert_eq!(page.matches("<svg").count(), 4, "{page}");
+        // Two bars; rows copied, and the lag.
+        assert_eq!(page.matches("class=\"bar\"").count(), 2, "{page}");
+        assert_eq!(page.matches("<svg").count(), 2, "{page}");
+        assert!(page.contains("1.7 rows/s") || page.contains("2 rows/s"), "{page}");
         assert_eq!(page.matches("class=\"mark\"").count(), 1, "{page}");
         // What it needs is in it.
         for outside in ["http://", "https://", "src=", "href=", "url("] {
@@ -170,5 +173,16 @@ mod tests {
     fn an_operation_that_has_just_begun_has_a_page_too() {
         let page = render(&History::of(Operation::default()));
         assert!(page.contains("had not ended") && !page.contains("<svg"), "{page}");
+        assert!(page.contains("had not begun a phase"), "{page}");
+    }
+
+    #[test]
+    fn what_is_not_recorded_is_said() {
+        let mut history = history();
+        history.lag.clear();
+        history.stretches.iter_mut().for_each(|stretch| stretch.figures.clear());
+        let page = render(&history);
+        assert!(page.contains("No lag over time") && page.contains("No rates over time"), "{page}");
+        assert!(!page.contains("<svg") && page.contains("writers were held 12.5 ms"), "{page}");
     }
 }

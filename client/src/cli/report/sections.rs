@@ -2,7 +2,7 @@
 
 use switchback_client::{
     v1::{
-        Finding, MigrateReport, Phase, Severity, TableComparison, ValidateReport,
+        Finding, MigrateReport, Phase, Severity, TableComparison, TableReport, ValidateReport,
         result_event::Report,
     },
     words::{Word, word_of},
@@ -10,10 +10,27 @@ use switchback_client::{
 
 use super::{
     super::output::format::{bytes, count, counted, per_second, rate, seconds, whole},
-    chart::{Chart, Part, bar},
-    history::{History, Stretch},
+    history::History,
     html::{escape, paragraph, table},
+    rates::{self, Pace},
 };
+
+/// The few figures that are asked for first.
+pub(super) fn figures(history: &History) -> Vec<(&'static str, String)> {
+    let mut figures = vec![("took", seconds(history.seconds))];
+    let pause = match report(history) {
+        Some(Report::Migrate(report)) => {
+            figures.push(("rows", count(report.rows)));
+            figures.push(("size", bytes(report.bytes)));
+            report.cutover.as_ref().map(|cutover| cutover.write_pause_ms)
+        }
+        Some(Report::Cutover(report)) if report.forecast.is_none() => Some(report.write_pause_ms),
+        Some(Report::Rollback(report)) if report.forecast.is_none() => Some(report.write_pause_ms),
+        _ => None,
+    };
+    figures.extend(pause.map(|pause| ("writers held", format!("{pause:.1} ms"))));
+    figures
+}
 
 /// Why it failed, or what it did.
 pub(super) fn outcome(history: &History) -> String {
@@ -78,130 +95,63 @@ fn migrated(report: &MigrateReport) -> Vec<String> {
     lines
 }
 
-/// Each phase with how long it took.
-pub(super) fn phases(history: &History) -> String {
-    let took = |stretch: &Stretch| stretch.ended - stretch.began;
-    if history.stretches.is_empty() {
-        return String::new();
-    }
-    let parts: Vec<Part> = history
-        .stretches
-        .iter()
-        .map(|stretch| Part { label: stretch.phase.clone(), seconds: took(stretch) })
-        .collect();
-    let rows: Vec<[String; 5]> = history
-        .stretches
-        .iter()
-        .map(|stretch| {
-            let done = rows_of(history, stretch);
-            let speed = if done > 0 && took(stretch) > 0.0 {
-                per_second(rate(done, took(stretch)), "rows")
-            } else {
-                String::new()
-            };
-            let done = if done > 0 { count(done) } else { String::new() };
-            [stretch.phase.clone(), seconds(stretch.began), seconds(took(stretch)), done, speed]
-        })
-        .collect();
-    let heading = ["phase", "began after", "took", "rows", "rate"];
-    bar("How long each phase took", &parts) + &table(heading, 1..5, &rows)
-}
-
-/// What was told on the way; of the copy of a migration that has ended, what its report says:
-/// progress is forgotten then.
-fn rows_of(history: &History, stretch: &Stretch) -> u64 {
-    let told = stretch.rows.last().map_or(0, |(_, rows)| *rows);
-    match report(history) {
-        Some(Report::Migrate(report)) if stretch.phase == Phase::Copying.word() => report.rows,
-        _ => told,
-    }
-}
-
-/// Tables of a migration; of another operation, those that it told progress of.
+/// Tables of a migration, the largest first; of another operation, those that it told progress of.
 pub(super) fn tables(history: &History) -> String {
     if let Some(Report::Migrate(report)) = report(history)
         && !report.tables.is_empty()
     {
-        let rows: Vec<[String; 5]> = report
-            .tables
-            .iter()
-            .map(|of| {
-                let validated = if of.validated { "equal" } else { "no" };
-                let (rows, rejected) = (count(of.rows), count(of.rejected));
-                [of.table.clone(), rows, rejected, bytes(of.bytes), validated.to_owned()]
-            })
-            .collect();
-        return table(["table", "rows", "rejected", "size", "compared"], 1..4, &rows);
+        return migrated_tables(history, report);
     }
-    let Some(stretch) = history.stretches.iter().max_by_key(|stretch| stretch.tables.len()) else {
-        return String::new();
-    };
-    let rows: Vec<[String; 3]> = stretch
-        .tables
-        .iter()
-        .map(|(name, (rows, size))| [name.clone(), count(*rows), bytes(*size)])
+    let most = history.stretches.iter().max_by_key(|stretch| stretch.tables().len());
+    let Some(stretch) = most else { return String::new() };
+    let paces = rates::paces(&[stretch]);
+    let rows: Vec<[String; 5]> = stretch
+        .tables()
+        .into_iter()
+        .map(|(name, (rows, size))| {
+            let [took, speed] = pace(paces.get(name));
+            [name.to_owned(), count(rows), bytes(size), took, speed]
+        })
         .collect();
-    if rows.is_empty() { String::new() } else { table(["table", "rows", "size"], 1..3, &rows) }
+    let heading = ["table", "rows", "size", "took", "rate"];
+    if rows.is_empty() { String::new() } else { table(heading, 1..5, &rows) }
 }
 
-/// Rows over time, while they were copied and while they were compared.
-pub(super) fn progress(history: &History) -> String {
-    let of = |phase: Phase, title| {
-        let Some(stretch) = history.busiest(phase) else { return String::new() };
-        // What overtook is left out when events are read again: few figures are no reason to
-        // draw nothing, and none of them are.
-        if stretch.rows.len() < 3 {
-            return String::new();
+fn migrated_tables(history: &History, report: &MigrateReport) -> String {
+    let paces = rates::paces(&history.of_phase(Phase::Copying));
+    let mut tables: Vec<&TableReport> = report.tables.iter().collect();
+    tables.sort_by_key(|of| std::cmp::Reverse(of.rows));
+    let rows: Vec<[String; 7]> = tables
+        .into_iter()
+        .map(|of| {
+            let compared = if of.validated { "equal" } else { "no" }.to_owned();
+            let rejected = if of.rejected > 0 { count(of.rejected) } else { String::new() };
+            let [took, speed] = pace(paces.get(&of.table));
+            [of.table.clone(), count(of.rows), bytes(of.bytes), took, speed, rejected, compared]
+        })
+        .collect();
+    let heading = ["table", "rows", "size", "took", "rate", "rejected", "compared"];
+    let note = "A table that was told of only once, when it was done, has no time of its own.";
+    let told = tables_without(&rows) > 0;
+    table(heading, 1..6, &rows) + &if told { paragraph(note) } else { String::new() }
+}
+
+fn tables_without(rows: &[[String; 7]]) -> usize {
+    rows.iter().filter(|[_, _, _, took, ..]| took == UNKNOWN).count()
+}
+
+const UNKNOWN: &str = "—";
+
+fn pace(pace: Option<&Pace>) -> [String; 2] {
+    match pace {
+        None => [UNKNOWN, UNKNOWN].map(str::to_owned),
+        Some(Pace { seconds: took, rows }) => {
+            [seconds(*took), per_second(rate(*rows, *took), "rows")]
         }
-        let (from, to) = (stretch.began, stretch.ended);
-        Chart { title, points: stretch.rows.clone(), from, to, steps: false, mark: None }.svg()
-    };
-    of(Phase::Copying, "Rows copied") + &of(Phase::Validating, "Rows compared")
+    }
 }
 
-/// How far the other engine was behind, when the active one was switched, and for how long writers
-/// waited.
-pub(super) fn cutover(history: &History) -> String {
-    let switch = [Phase::CuttingOver, Phase::RollingBack].map(|phase| history.busiest(phase));
-    let switch = switch.into_iter().flatten().next();
-    let from = history.lag.first().map_or(0.0, |(at, ..)| *at);
-    let chart = Chart {
-        title: "Changes that wait to be applied; the switch is marked",
-        points: history.lag.iter().map(|(at, changes, _)| (*at, *changes)).collect(),
-        from,
-        to: history.seconds,
-        steps: true,
-        mark: switch
-            .filter(|switch| switch.began >= from)
-            .map(|switch| (switch.began, switch.ended)),
-    };
-    let mut text = chart.svg();
-    if let Some((_, _, oldest)) = history.lag.iter().max_by_key(|(_, _, oldest)| *oldest) {
-        text.push_str(&paragraph(&format!("the oldest of them waited {} ms", count(*oldest))));
-    }
-    let report = match report(history) {
-        Some(Report::Migrate(report)) => report.cutover.as_ref(),
-        Some(Report::Cutover(report)) => Some(report),
-        _ => None,
-    };
-    if let Some(report) = report.filter(|report| report.forecast.is_none()) {
-        if let Some(switch) = switch {
-            let held = (report.write_pause_ms / 1000.0).min(switch.ended - switch.began);
-            let open = switch.ended - switch.began - held;
-            let part = |label: &str, seconds| Part { label: label.to_owned(), seconds };
-            let parts = [part("writers go on", open), part("writers are held", held)];
-            text.push_str(&bar("How much of the cutover writers were held", &parts));
-        }
-        text.push_str(&paragraph(&format!(
-            "{}; epoch {}",
-            held(report.write_pause_ms),
-            report.epoch
-        )));
-    }
-    text
-}
-
-fn held(milliseconds: f64) -> String {
+pub(super) fn held(milliseconds: f64) -> String {
     format!("writers were held {milliseconds:.1} ms")
 }
 
@@ -293,7 +243,7 @@ fn compared(report: &ValidateReport) -> String {
     text
 }
 
-fn report(history: &History) -> Option<&Report> {
+pub(super) fn report(history: &History) -> Option<&Report> {
     history.result.as_ref()?.report.as_ref()
 }
 

@@ -1,0 +1,148 @@
+//! Rates from figures that are told now and then: between two of a table, it went evenly.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::output::format::as_f64,
+    history::{Figure, Stretch},
+};
+
+/// More columns than this are narrower than a telephone shows.
+const COLUMNS: usize = 60;
+
+/// Rows of one table from one time to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Step {
+    from: f64,
+    to: f64,
+    rows: u64,
+}
+
+/// Rows a second, for parts of a time that are equally long.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rates {
+    pub(super) from: f64,
+    pub(super) to: f64,
+    /// In the order of time.
+    pub(super) columns: Vec<f64>,
+}
+
+/// How long a table took, and how many rows that were, as far as it was told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Pace {
+    pub(super) seconds: f64,
+    pub(super) rows: u64,
+}
+
+/// Rates of all tables in some stretches of one phase; `None` where nothing was told.
+pub(super) fn rates(stretches: &[&Stretch]) -> Option<Rates> {
+    let (from, to) = (stretches.first()?.began, stretches.last()?.ended);
+    let steps: Vec<Step> = steps(stretches).into_values().flatten().collect();
+    if steps.is_empty() || to <= from {
+        return None;
+    }
+    let count = steps.len().clamp(1, COLUMNS);
+    let width = (to - from) / float(count);
+    let column = |number: usize| {
+        let began = from + float(number) * width;
+        steps.iter().map(|step| within(step, began, began + width)).sum::<f64>() / width
+    };
+    Some(Rates { from, to, columns: (0..count).map(column).collect() })
+}
+
+/// How fast each table was; without those that were told of only once: nobody knows when they
+/// began.
+pub(super) fn paces(stretches: &[&Stretch]) -> BTreeMap<String, Pace> {
+    let paces = steps(stretches).into_iter().filter(|(_, steps)| steps.len() > 1);
+    let paces = paces.map(|(table, steps)| {
+        let seconds = steps.iter().map(|step| step.to - step.from).sum();
+        (table, Pace { seconds, rows: steps.iter().map(|step| step.rows).sum() })
+    });
+    paces.filter(|(_, pace)| pace.seconds > 0.0).collect()
+}
+
+/// What each table did, one step for each figure.
+fn steps(stretches: &[&Stretch]) -> BTreeMap<String, Vec<Step>> {
+    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    let mut done: BTreeMap<&str, u64> = BTreeMap::new();
+    for stretch in stretches {
+        let mut last: BTreeMap<&str, f64> = BTreeMap::new();
+        // A table begins when something else was told last, at the earliest.
+        let mut told = stretch.began;
+        for Figure { at, table, rows, .. } in &stretch.figures {
+            let from = last.insert(table, *at).unwrap_or(told);
+            // After a restart a table goes on from where it was.
+            let before = done.insert(table, *rows).filter(|before| before <= rows).unwrap_or(0);
+            let step = Step { from, to: *at, rows: rows - before };
+            steps.entry(table.clone()).or_default().push(step);
+            told = *at;
+        }
+    }
+    steps
+}
+
+/// How many of a step's rows fall into a time; those of a moment fall into the time that ends
+/// with it.
+fn within(step: &Step, from: f64, to: f64) -> f64 {
+    let rows = as_f64(step.rows);
+    if step.to <= step.from {
+        return if from < step.to && step.to <= to { rows } else { 0.0 };
+    }
+    let shared = (step.to.min(to) - step.from.max(from)).max(0.0);
+    rows * shared / (step.to - step.from)
+}
+
+fn float(number: usize) -> f64 {
+    as_f64(u64::try_from(number).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(began: f64, ended: f64, figures: &[(f64, &str, u64)]) -> Stretch {
+        let figure = |(at, table, rows): &(f64, &str, u64)| Figure {
+            at: *at,
+            table: (*table).to_owned(),
+            rows: *rows,
+            bytes: 0,
+        };
+        let figures = figures.iter().map(figure).collect();
+        Stretch { phase: "copying".into(), began, ended, figures }
+    }
+
+    #[test]
+    fn rows_fall_evenly_between_the_figures_of_a_table() {
+        let of = stretch(
+            10.0,
+            14.0,
+            &[(11.0, "a", 10), (12.0, "b", 30), (13.0, "a", 50), (14.0, "b", 50)],
+        );
+        let rates = rates(&[&of]).unwrap();
+        assert_eq!((rates.from, rates.to), (10.0, 14.0));
+        // a: 10, then 20 and 20; b: 30 since a was told, then 10 and 10.
+        assert_eq!(rates.columns, [10.0, 50.0, 30.0, 10.0]);
+        let paces = paces(&[&of]);
+        assert_eq!(paces["a"], Pace { seconds: 3.0, rows: 50 });
+        assert_eq!(paces["b"], Pace { seconds: 3.0, rows: 50 });
+    }
+
+    #[test]
+    fn after_a_restart_a_table_goes_on_and_one_that_begins_again_counts_again() {
+        let before = stretch(0.0, 2.0, &[(1.0, "a", 100), (2.0, "b", 40)]);
+        let after = stretch(8.0, 10.0, &[(9.0, "a", 150), (10.0, "b", 10)]);
+        let rates = rates(&[&before, &after]).unwrap();
+        assert_eq!(rates.columns.iter().sum::<f64>() * 2.5, 100.0 + 40.0 + 50.0 + 10.0);
+    }
+
+    #[test]
+    fn nothing_told_has_no_rate_and_one_figure_no_pace() {
+        assert_eq!(rates(&[]), None);
+        assert_eq!(rates(&[&stretch(0.0, 1.0, &[])]), None);
+        let once = stretch(0.0, 1.0, &[(0.5, "a", 7)]);
+        assert!(paces(&[&once]).is_empty());
+        assert_eq!(rates(&[&once]).unwrap().columns, [7.0]);
+        let moment = stretch(0.0, 1.0, &[(0.5, "a", 7), (0.5, "a", 9)]);
+        assert_eq!(rates(&[&moment]).unwrap().columns.iter().sum::<f64>() * 0.5, 9.0);
+    }
+}
