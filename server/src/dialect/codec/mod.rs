@@ -8,6 +8,7 @@
 //! compares bytes.
 
 mod array;
+mod bits;
 mod bool;
 mod calendar;
 mod clock;
@@ -38,6 +39,7 @@ use self::field::{LONGEST_FIELD, array, fixed, framed, varying};
 pub(crate) use self::table::{nearest, pattern_of};
 pub use self::{
     array::{Element, Spacing},
+    bits::BitType,
     bool::{BoolBack, BoolForm},
     calendar::{EpochUnit, Separator, Suffix},
     clock::{Clock, Fraction},
@@ -140,6 +142,8 @@ pub enum Codec {
     RangeAny(RangeType),
     /// Numbers and TEXT that looks like none as `text`; with a limit as `varchar(n)`.
     NumberText(Option<u32>),
+    /// TEXT of the digits 0 and 1 as a bit string.
+    Bits(BitType),
 }
 
 /// Why a codec cannot carry a value.
