@@ -29,6 +29,7 @@ mod number;
 mod numeric;
 mod pg_type;
 mod range;
+mod refusal;
 mod table;
 mod text;
 mod uuid;
@@ -52,6 +53,7 @@ pub use self::{
     numeric::Scale,
     pg_type::{PgType, sent_as},
     range::RangeType,
+    refusal::Refusal,
     table::TABLE,
     text::check_text,
     uuid::UuidForm,
@@ -144,19 +146,6 @@ pub enum Codec {
     NumberText(Option<u32>),
     /// TEXT of the digits 0 and 1 as a bit string.
     Bits(BitType),
-}
-
-/// Why a codec cannot carry a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Refusal {
-    /// The value's storage class is not the codec's.
-    Class,
-    /// PostgreSQL has no NUL in text.
-    NulInText,
-    /// The text is not UTF-8.
-    InvalidUtf8,
-    /// The value is not in the codec's canonical form, or out of its range.
-    Form,
 }
 
 /// Buffers for [`Codec::carries`], to be used again for each value.
