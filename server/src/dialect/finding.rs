@@ -170,7 +170,7 @@ codes! {
     TRIGGERS_OFF = "triggers_off", "note",
         "Into an existing schema: triggers of the target are off until the switch. Copied rows do not fire them.";
     SOURCE_IS_STRICTER = "source_is_stricter", "note",
-        "Into an existing schema: SQLite takes no NULL in a column, and the target does. A row with one cannot come back.";
+        "Into an existing schema: SQLite refuses what the target takes: NULL in a column, or the same values twice in a key (by its collation, NOCASE). A row with it cannot come back.";
     CHECKED_LATER = "checked_later", "note",
         "Into an existing schema: CHECKs of the target are made again when the rows are there. A row that breaks one stops the migration.";
     SCHEMA_VERSION_MISMATCH = "schema_version_mismatch", "blocker or warning",

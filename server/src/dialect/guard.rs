@@ -157,6 +157,9 @@ pub const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("range:any:tstz:in:ZONE", &[YEARS], &[]),
     ("text:number", &[NUMBER_FORM], &[NOT_UTF16]),
     ("varchar:N:number", &[NUMBER_FORM], &[NOT_UTF16, TOO_LONG]),
+    ("bit:N", &[], &[]),
+    ("varbit", &[], &[NUMBER_TEXT]),
+    ("varbit:N", &[], &[NUMBER_TEXT]),
 ];
 
 /// Conditions that must all hold.
@@ -204,6 +207,7 @@ impl Rules<'_> {
             Codec::Varchar(limit) if !natural => rules.longest(limit),
             Codec::NumberText(Some(limit)) if !natural => rules.at_most(limit).number_text(),
             Codec::NumberText(_) => rules.number_text(),
+            Codec::Bits(bits) => rules.bits(bits),
             Codec::Range(range) | Codec::RangeAny(range) => rules.range(range),
             Codec::Text | Codec::Varchar(_) => rules.text(),
             Codec::Char(_) => rules.padded(),

@@ -83,6 +83,7 @@ impl Codec {
             (Self::Range(range) | Self::RangeAny(range), Value::Text(text)) => {
                 framed(out, |out| range.encode(text, self.keeps_form(), out))
             }
+            (Self::Bits(bits), Value::Text(text)) => framed(out, |out| bits.encode(text, out)),
             (Self::NumberText(limit), value) => {
                 framed(out, |out| text::write_number_text(value, limit, out))
             }
@@ -122,6 +123,10 @@ impl Codec {
             }
             Self::Range(range) | Self::RangeAny(range) => {
                 range.decode(field, scratch)?;
+                Value::Text(scratch)
+            }
+            Self::Bits(bits) => {
+                bits.decode(field, scratch)?;
                 Value::Text(scratch)
             }
             Self::NumberText(limit) => text::read_number_text(field, limit)?,

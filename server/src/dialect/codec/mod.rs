@@ -8,6 +8,7 @@
 //! compares bytes.
 
 mod array;
+mod bits;
 mod bool;
 mod calendar;
 mod clock;
@@ -28,6 +29,7 @@ mod number;
 mod numeric;
 mod pg_type;
 mod range;
+mod refusal;
 mod table;
 mod text;
 mod uuid;
@@ -38,6 +40,7 @@ use self::field::{LONGEST_FIELD, array, fixed, framed, varying};
 pub(crate) use self::table::{nearest, pattern_of};
 pub use self::{
     array::{Element, Spacing},
+    bits::BitType,
     bool::{BoolBack, BoolForm},
     calendar::{EpochUnit, Separator, Suffix},
     clock::{Clock, Fraction},
@@ -50,6 +53,7 @@ pub use self::{
     numeric::Scale,
     pg_type::{PgType, sent_as},
     range::RangeType,
+    refusal::Refusal,
     table::TABLE,
     text::check_text,
     uuid::UuidForm,
@@ -140,19 +144,8 @@ pub enum Codec {
     RangeAny(RangeType),
     /// Numbers and TEXT that looks like none as `text`; with a limit as `varchar(n)`.
     NumberText(Option<u32>),
-}
-
-/// Why a codec cannot carry a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Refusal {
-    /// The value's storage class is not the codec's.
-    Class,
-    /// PostgreSQL has no NUL in text.
-    NulInText,
-    /// The text is not UTF-8.
-    InvalidUtf8,
-    /// The value is not in the codec's canonical form, or out of its range.
-    Form,
+    /// TEXT of the digits 0 and 1 as a bit string.
+    Bits(BitType),
 }
 
 /// Buffers for [`Codec::carries`], to be used again for each value.

@@ -1,6 +1,6 @@
 //! Which codecs a PostgreSQL type can use.
 
-use super::{Clock, Codec, Element, Width, numeric::Scale};
+use super::{BitType, Clock, Codec, Element, Width, numeric::Scale};
 
 /// A type's name in its shortest spelling, with the numbers in its brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,9 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("inet", "inet"),
     ("cidr", "cidr"),
     ("macaddr", "macaddr"),
+    ("bit", "bit"),
+    ("bit varying", "varbit"),
+    ("varbit", "varbit"),
     ("int4range", "int4range"),
     ("int8range", "int8range"),
     ("numrange", "numrange"),
@@ -62,8 +65,6 @@ const SPELLINGS: &[(&str, &str)] = &[
 /// Names of the other types that every PostgreSQL has. None of them is an enum.
 const OTHER_TYPES: &[&str] = &[
     "\"char\"",
-    "bit",
-    "bit varying",
     "box",
     "circle",
     "datemultirange",
@@ -87,7 +88,6 @@ const OTHER_TYPES: &[&str] = &[
     "tsquery",
     "tstzmultirange",
     "tsvector",
-    "varbit",
     "xid",
     "xml",
 ];
@@ -103,11 +103,15 @@ impl PgType {
         let (spelled, mut arguments) = split(element)?;
         let (_, base) = SPELLINGS.iter().find(|(spelling, _)| *spelling == spelled)?;
         let base = match *base {
-            // Without a length `bpchar` has none, and `char` has one character.
+            // Without a length `bpchar` has none, and `char` and `bit` have one of 1.
             "bpchar" if !arguments.is_empty() => "char",
             "char" if arguments.is_empty() => {
                 arguments.push(1);
                 "char"
+            }
+            "bit" if arguments.is_empty() => {
+                arguments.push(1);
+                "bit"
             }
             base => base,
         };
@@ -181,6 +185,8 @@ pub fn sent_as(pg_type: &str, value: &str) -> Option<String> {
         "inet" => "inet_send",
         "cidr" => "cidr_send",
         "macaddr" => "macaddr_send",
+        "bit" => "bit_send",
+        "varbit" => "varbit_send",
         // Values of other types that are equal may have different fields.
         _ => return None,
     };
@@ -222,6 +228,7 @@ pub(super) fn natural(codec: &Codec) -> String {
         Codec::Array(element, _) => return format!("{}[]", element.type_name()),
         Codec::Net(net) => net.name(),
         Codec::Range(range) | Codec::RangeAny(range) => range.base(),
+        Codec::Bits(bits) => return bits.type_name(),
     }
     .to_owned()
 }
@@ -313,6 +320,9 @@ pub(super) fn fits(codec: &Codec, pg_type: &str) -> bool {
         ("numeric", bounds, Codec::Numeric(Some(scale)) | Codec::NumericAs(Some(scale), _)) => {
             fits_bounds(bounds, *scale)
         }
+        ("bit", [length], Codec::Bits(BitType::Fixed(count))) => count == length,
+        ("varbit", [], Codec::Bits(BitType::Varying(None))) => true,
+        ("varbit", [limit], Codec::Bits(BitType::Varying(Some(most)))) => most == limit,
         (base, [], Codec::Net(net)) => net.name() == base,
         (base, [], Codec::Range(range) | Codec::RangeAny(range)) => range.base() == base,
         _ => false,
@@ -368,6 +378,9 @@ mod tests {
         assert!(fits("range:any:tstz:in:Europe/Berlin", "tstzrange"));
         assert!(fits("text:number", "text") && !fits("text:number", "varchar(9)"));
         assert!(fits("varchar:9:number", "varchar(9)"));
+        assert!(fits("bit:1", "bit") && fits("bit:3", "bit(3)") && !fits("bit:3", "bit(4)"));
+        assert!(fits("varbit", "bit varying") && fits("varbit:3", "bit varying(3)"));
+        assert!(!fits("varbit", "varbit(3)") && !fits("varbit:3", "varbit"));
         assert!(!fits("array:varchar:compact", "character varying(5)[]"));
         assert!(fits("array:varchar(5):compact", "character varying(5)[]"));
         assert!(fits("array:numeric(5,0):compact", "numeric(5)[]"));

@@ -80,6 +80,9 @@ fn existing() -> Vec<Codec> {
         "range:any:tstz:in:Europe/Berlin",
         "text:number",
         "varchar:5:number",
+        "bit:3",
+        "varbit",
+        "varbit:9",
     ];
     let mut codecs: Vec<Codec> = names.map(|name| name.parse().unwrap()).to_vec();
     codecs.extend(Width::ALL.map(Codec::Narrow));
@@ -190,6 +193,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         "[\\[(](-?[0-9]{1,2}(\\.[0-9]{1,2})?)?,\"?-?[0-9]{1,10}\"?[\\])]".prop_map(String::into_bytes),
         "[\\[(]2024-0[1-3]-0[1-9]( 00:00:00(\\+00)?)?,(\"2024-0[2-4]-01 12:00:00(\\.5)?(\\+0[01])?\"|9999-12-31)?[\\])]"
             .prop_map(String::into_bytes),
+        "[01]{0,10}".prop_map(String::into_bytes),
         " ?(empty|EMPTY|[\\[(],[\\])])".prop_map(String::into_bytes),
     ]
 }
@@ -272,6 +276,9 @@ proptest! {
             }),
             "\x01[\\[{\"a: ,0-9}\\]]{0,12}".prop_map(String::into_bytes),
             (vec(0_u16..10_000, 0..5), -3_i16..4, any::<bool>(), 0_u16..12).prop_map(numeric_field),
+            (0_u8..12, vec(prop::sample::select(vec![0_u8, 0x80, 0xa0, 0xff]), 0..3)).prop_map(
+                |(count, bytes)| [0, 0, 0, count].into_iter().chain(bytes).collect()
+            ),
             (0_u8..32, vec(-3_i32..4, 0..3)).prop_map(|(flags, bounds)| {
                 let bounds = bounds.iter().flat_map(|bound| [4, *bound]).flat_map(i32::to_be_bytes);
                 [flags].into_iter().chain(bounds).collect()
@@ -367,6 +374,9 @@ fn names_go_there_and_back() {
         "range:any:tstz:in:Europe/Atlantis",
         "text:number:5",
         "varchar:05:number",
+        "bit",
+        "bit:0",
+        "varbit:",
     ] {
         assert!(name.parse::<Codec>().is_err(), "{name}");
     }

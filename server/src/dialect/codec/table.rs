@@ -235,6 +235,9 @@ pub const TABLE: &[(&str, &str, &str)] = &[
          digits, `5` and `5.0`, no infinities; TEXT that looks like no number to SQLite",
     ),
     ("varchar:N:number", "varchar(n)", "the same, at most N characters"),
+    ("bit:N", "bit(n)", "TEXT of N digits 0 and 1"),
+    ("varbit", "varbit", "TEXT of digits 0 and 1"),
+    ("varbit:N", "varbit(n)", "the same, at most N digits"),
 ];
 
 /// The name in the [`TABLE`] that a codec's name is an instance of.

@@ -5,9 +5,9 @@
 
 use crate::dialect::{
     codec::{
-        BoolBack, BoolForm, Clock, Codec, Element, EpochUnit, Fraction, IntervalForm, Labels,
-        Moment, MomentType, NetType, NumericForm, PgType, RangeType, Scale, Separator, Single,
-        Spacing, Suffix, UuidForm, Width, Zone,
+        BitType, BoolBack, BoolForm, Clock, Codec, Element, EpochUnit, Fraction, IntervalForm,
+        Labels, Moment, MomentType, NetType, NumericForm, PgType, RangeType, Scale, Separator,
+        Single, Spacing, Suffix, UuidForm, Width, Zone,
     },
     schema::Affinity,
 };
@@ -113,6 +113,9 @@ pub const TABLE: &[(&str, &[&str], &str)] = &[
     ("inet", &["inet"], ""),
     ("cidr", &["cidr"], ""),
     ("macaddr", &["macaddr"], ""),
+    ("bit(n)", &["bit:N"], "text of another length is refused"),
+    ("bit varying", &["varbit"], ""),
+    ("bit varying(n)", &["varbit:N"], "longer text is refused"),
     (
         "int4range, int8range, daterange",
         &["range:TYPE", "range:any:TYPE"],
@@ -203,6 +206,8 @@ fn of(pg_type: &PgType, affinity: Affinity, zone: Option<&'static Zone>) -> Vec<
         "json" => vec![Codec::Json],
         "jsonb" if by_value => vec![Codec::JsonbNumeric],
         "jsonb" => vec![Codec::Jsonb],
+        "bit" => vec![Codec::Bits(BitType::Fixed(digits.unwrap_or(1)))],
+        "varbit" => vec![Codec::Bits(BitType::Varying(digits))],
         "int4range" => ranges(RangeType::Int4),
         "int8range" => ranges(RangeType::Int8),
         "numrange" => ranges(RangeType::Num),
@@ -331,7 +336,7 @@ fn can_hold(affinity: Affinity, codec: Codec) -> bool {
         | Codec::Moment(Moment::DateJulian | Moment::EpochReal(_) | Moment::Julian(_)) => {
             affinity != Affinity::Text
         }
-        Codec::NumericAs(_, NumericForm::Text | NumericForm::AnyText) => {
+        Codec::NumericAs(_, NumericForm::Text | NumericForm::AnyText) | Codec::Bits(_) => {
             affinity == Affinity::Text || any
         }
         // Elsewhere text that looks like a number stays text, or is a number beside one.

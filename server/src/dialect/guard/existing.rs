@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        codec::{Element, Labels, Scale},
+        codec::{BitType, Element, Labels, Scale},
         ident::literal,
         value::Value,
     },
@@ -67,6 +67,18 @@ impl Rules<'_> {
                 self.require(decimal::within(value, scale), TOO_MANY_DIGITS)
             }
             (Texts::All, None) => self.require(format!("scale({value}) IS NOT NULL"), NO_NUMBER),
+        }
+    }
+
+    /// Digits are a number to SQLite, unless there is none.
+    pub(super) fn bits(self, bits: BitType) -> Self {
+        match (self.storage.texts(), bits) {
+            (Texts::All, _) => self,
+            (Texts::NotNumbers, BitType::Varying(_)) => {
+                let condition = format!("length({}) = 0", self.value);
+                self.require(condition, NUMBER_TEXT)
+            }
+            (Texts::NotNumbers, BitType::Fixed(_)) | (Texts::None, _) => self.never(),
         }
     }
 

@@ -133,6 +133,9 @@ const NAMES: &[&str] = &[
     "range:any:tstz:in:Europe/Berlin",
     "text:number",
     "varchar:20:number",
+    "bit:3",
+    "varbit",
+    "varbit:9",
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Types that are made of others: ranges and arrays; and numbers as text.
+//! Types that are made of others, ranges and arrays; numbers as text; bits.
 
 use switchback_server::dialect::value::OwnedValue;
 
@@ -30,6 +30,9 @@ const CODECS: &[&str] = &[
     "array:timestamptz:spaced",
     "text:number",
     "varchar:20:number",
+    "bit:3",
+    "varbit",
+    "varbit:9",
 ];
 
 const INTEGERS: &[&str] =
@@ -117,6 +120,28 @@ fn moments(pg_type: &str, texts: &[&str], zone: &str) -> Vec<String> {
     arrays(pg_type, &texts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+fn bits(fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let texts = [
+        "",
+        "0",
+        "1",
+        "000",
+        "001",
+        "010",
+        "101",
+        "111",
+        "1111111",
+        "10000000",
+        "00000001",
+        "100000000",
+        "000000001",
+        "1111111111111111",
+        "0101010101010101010101",
+    ];
+    let fitting = texts.into_iter().filter(|text| fits(text)).map(|text| format!("B'{text}'"));
+    fitting.cycle().take(30).collect()
+}
+
 fn in_zone(moment: &str, zone: &str) -> String {
     match moment.strip_suffix(" BC") {
         Some(before) => format!("{before}{zone} BC"),
@@ -140,6 +165,9 @@ pub(super) fn of(pg_type: &str) -> Option<Vec<String>> {
         "date[]" => moments(pg_type, DATES, ""),
         "timestamp[]" => moments(pg_type, TIMES, ""),
         "timestamptz[]" => moments(pg_type, TIMES, "+00"),
+        "bit(3)" => bits(|text| text.len() == 3),
+        "varbit" => bits(|_| true),
+        "varbit(9)" => bits(|text| text.len() <= 9),
         _ => return None,
     })
 }
@@ -172,6 +200,8 @@ pub(super) fn sources() -> Vec<OwnedValue> {
         "[\"2024-01-01T12:00:00Z\",\"2024-01-01 12:00:00.5+0100\"]",
         "[\"this is a longer text than that\"]",
         "007",
+        "101",
+        "010101",
         "5.0",
         "1.50",
     ];

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{
     super::{
-        BoolBack, Clock, Codec, Element, EpochUnit, IntervalForm, Labels, Moment, MomentType,
-        NetType, NumericForm, PgType, RangeType, Scale, Separator, Single, Spacing, Suffix, Width,
-        Zone,
+        BitType, BoolBack, Clock, Codec, Element, EpochUnit, IntervalForm, Labels, Moment,
+        MomentType, NetType, NumericForm, PgType, RangeType, Scale, Separator, Single, Spacing,
+        Suffix, Width, Zone,
     },
     named, separator_named,
 };
@@ -184,6 +184,9 @@ impl Codec {
                     _ => Ok(()),
                 }
             }
+            Self::Bits(BitType::Fixed(length)) => write!(f, "bit:{length}"),
+            Self::Bits(BitType::Varying(None)) => f.write_str("varbit"),
+            Self::Bits(BitType::Varying(Some(limit))) => write!(f, "varbit:{limit}"),
             Self::NumberText(None) => f.write_str("text:number"),
             Self::NumberText(Some(limit)) => write!(f, "varchar:{limit}:number"),
             _ => Err(fmt::Error),
@@ -199,11 +202,14 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
         "real" => Codec::Single(named(&Single::ALL, rest, Single::name)?),
         "number" => Codec::NumberAny,
         "numeric" => numeric(rest)?,
-        "char" => Codec::Char(rest.parse().ok().filter(|length| *length > 0)?),
+        "char" => Codec::Char(length(rest)?),
         "text" if rest == "number" => Codec::NumberText(None),
         "text" => Codec::TextOfBlob,
         "varchar" => Codec::NumberText(Some(rest.strip_suffix(":number")?.parse().ok()?)),
         "range" => range(rest)?,
+        "bit" => Codec::Bits(BitType::Fixed(length(rest)?)),
+        "varbit" if rest.is_empty() => Codec::Bits(BitType::Varying(None)),
+        "varbit" => Codec::Bits(BitType::Varying(Some(length(rest)?))),
         "blob" => Codec::BlobOfText,
         "label" => Codec::Label(Labels::named(rest)?),
         "bool" => Codec::BoolAny(named(&BoolBack::ALL, rest, BoolBack::name)?),
@@ -218,6 +224,10 @@ pub(super) fn parse(name: &str) -> Option<Codec> {
         }
         net => Codec::Net(named(&NetType::ALL, net, NetType::name)?),
     })
+}
+
+fn length(rest: &str) -> Option<u32> {
+    rest.parse().ok().filter(|length| *length > 0)
 }
 
 fn range(rest: &str) -> Option<Codec> {
