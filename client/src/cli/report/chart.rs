@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::{
-    super::output::format::{as_f64, seconds},
+    super::output::format::as_f64,
     axis::{self, Tick},
     html::escape,
 };
@@ -104,21 +104,23 @@ fn labels(side: &str, ticks: &[Tick], most: f64) -> String {
 pub(super) struct Part {
     pub(super) label: String,
     pub(super) seconds: f64,
-    /// `part0` to `part5`, or `held`.
+    /// What is said of it: how long it took.
+    pub(super) took: String,
+    /// `part0` to `part7`, `open` or `held`.
     pub(super) class: String,
 }
 
 /// Parts of a whole beside each other, each as wide as it took long; empty where nothing took time.
-pub(super) fn bar(title: &str, parts: &[Part], legend: bool) -> String {
+pub(super) fn bar(title: &str, parts: &[Part]) -> String {
     let total: f64 = parts.iter().map(|part| part.seconds).sum();
     if total <= 0.0 {
         return String::new();
     }
     let (mut drawn, mut named) = (String::new(), String::new());
-    for Part { label, seconds: took, class } in parts {
-        let share = took / total;
+    for Part { label, seconds, took, class } in parts {
+        let share = seconds / total;
         let letters = as_f64(u64::try_from(label.chars().count()).unwrap_or(u64::MAX));
-        let (label, took) = (escape(label), seconds(*took));
+        let (label, took) = (escape(label), escape(took));
         // What does not fit is in the legend.
         let inside = if share > letters * LETTER + 0.02 { label.as_str() } else { "" };
         let _ = write!(
@@ -129,10 +131,10 @@ pub(super) fn bar(title: &str, parts: &[Part], legend: bool) -> String {
         let _ = write!(named, "<li><i class=\"{class}\"></i>{label} <b>{took}</b></li>");
     }
     let title = escape(title);
-    let named = if legend { format!("<ul class=\"legend\">{named}</ul>\n") } else { String::new() };
     format!(
         "<figure>\n<figcaption><b>{title}</b></figcaption>\n\
-         <div class=\"bar\" role=\"img\" aria-label=\"{title}\">{drawn}</div>\n{named}</figure>\n"
+         <div class=\"bar\" role=\"img\" aria-label=\"{title}\">{drawn}</div>\n\
+         <ul class=\"legend\">{named}</ul>\n</figure>\n"
     )
 }
 
@@ -170,12 +172,16 @@ mod tests {
 
     #[test]
     fn parts_fill_the_bar_and_only_those_that_are_wide_enough_are_named_in_it() {
-        let part =
-            |label: &str, seconds| Part { label: label.into(), seconds, class: "part0".into() };
-        let drawn = bar("phases", &[part("a<b", 3.0), part("long name", 0.1)], true);
+        let part = |label: &str, seconds: f64| Part {
+            label: label.into(),
+            seconds,
+            took: format!("{seconds:.2} s"),
+            class: "part0".into(),
+        };
+        let drawn = bar("phases", &[part("a<b", 3.0), part("long name", 0.1)]);
         assert!(drawn.contains("title=\"a&lt;b: 3.00 s\">a&lt;b</span>"), "{drawn}");
         assert!(drawn.contains("title=\"long name: 0.10 s\"></span>"), "{drawn}");
         assert!(drawn.contains("</i>long name <b>0.10 s</b>"), "{drawn}");
-        assert_eq!(bar("phases", &[part("a", 0.0)], true), "");
+        assert_eq!(bar("phases", &[part("a", 0.0)]), "");
     }
 }

@@ -66,19 +66,38 @@ fn steps(stretches: &[&Stretch]) -> BTreeMap<String, Vec<Step>> {
     let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     let mut done: BTreeMap<&str, u64> = BTreeMap::new();
     for stretch in stretches {
-        let mut last: BTreeMap<&str, f64> = BTreeMap::new();
-        // A table begins when something else was told last, at the earliest.
-        let mut told = stretch.began;
+        let mut tables: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
         for Figure { at, table, rows, .. } in &stretch.figures {
-            let from = last.insert(table, *at).unwrap_or(told);
             // After a restart a table goes on from where it was.
             let before = done.insert(table, *rows).filter(|before| before <= rows).unwrap_or(0);
-            let step = Step { from, to: *at, rows: rows - before };
-            steps.entry(table.clone()).or_default().push(step);
-            told = *at;
+            let told = tables.entry(table).or_default();
+            let from = told.last().map_or(stretch.began, |step| step.to);
+            told.push(Step { from, to: *at, rows: rows - before });
+        }
+        let mean = pace_of(tables.values().flatten(), stretch.ended - stretch.began);
+        for (table, mut told) in tables {
+            begin(&mut told, mean);
+            steps.entry(table.to_owned()).or_default().append(&mut told);
         }
     }
     steps
+}
+
+fn pace_of<'a>(steps: impl Iterator<Item = &'a Step>, seconds: f64) -> f64 {
+    as_f64(steps.map(|step| step.rows).sum()) / seconds
+}
+
+/// When a table began is not told: its first rows came as fast as those after them, or, where
+/// there are none, as fast as all of the phase's; never before the phase.
+fn begin(steps: &mut [Step], mean: f64) {
+    let Some((first, later)) = steps.split_first_mut() else { return };
+    let seconds = later.last().map_or(0.0, |last| last.to - first.to);
+    let own = pace_of(later.iter(), seconds);
+    let pace = if own.is_finite() && own > 0.0 { own } else { mean };
+    let took = as_f64(first.rows) / pace;
+    if took.is_finite() {
+        first.from = first.from.max(first.to - took);
+    }
 }
 
 /// How many of a step's rows fall into a time; those of a moment fall into the time that ends
@@ -113,18 +132,18 @@ mod tests {
 
     #[test]
     fn rows_fall_evenly_between_the_figures_of_a_table() {
-        let of = stretch(
-            10.0,
-            14.0,
-            &[(11.0, "a", 10), (12.0, "b", 30), (13.0, "a", 50), (14.0, "b", 50)],
-        );
+        let figures = [(12.0, "a", 10), (12.5, "b", 30), (14.0, "a", 50), (14.0, "c", 10)];
+        let of = stretch(10.0, 14.0, &figures);
         let rates = rates(&[&of]).unwrap();
         assert_eq!((rates.from, rates.to), (10.0, 14.0));
-        // a: 10, then 20 and 20; b: 30 since a was told, then 10 and 10.
-        assert_eq!(rates.columns, [10.0, 50.0, 30.0, 10.0]);
+        // a: 20 a second, from 11.5 on. b and c: as fast as all, 22.5 a second.
+        let near = |found: f64, wanted: f64| (found - wanted).abs() < 0.01;
+        let sum = rates.columns.iter().sum::<f64>();
+        assert!(near(sum, 90.0) && near(rates.columns[3], 30.0), "{:?}", rates.columns);
+        assert!(rates.columns.iter().all(|rate| *rate < 45.0), "{:?}", rates.columns);
         let paces = paces(&[&of]);
-        assert_eq!(paces["a"], Pace { seconds: 3.0, rows: 50 });
-        assert_eq!(paces["b"], Pace { seconds: 3.0, rows: 50 });
+        assert_eq!(paces["a"], Pace { seconds: 2.5, rows: 50 });
+        assert_eq!(paces.len(), 1);
     }
 
     #[test]

@@ -13,21 +13,17 @@ use super::{
     history::History,
     html::{escape, paragraph, table},
     rates::{self, Pace},
+    timeline,
 };
 
 /// The few figures that are asked for first.
 pub(super) fn figures(history: &History) -> Vec<(&'static str, String)> {
     let mut figures = vec![("took", seconds(history.seconds))];
-    let pause = match report(history) {
-        Some(Report::Migrate(report)) => {
-            figures.push(("rows", count(report.rows)));
-            figures.push(("size", bytes(report.bytes)));
-            report.cutover.as_ref().map(|cutover| cutover.write_pause_ms)
-        }
-        Some(Report::Cutover(report)) if report.forecast.is_none() => Some(report.write_pause_ms),
-        Some(Report::Rollback(report)) if report.forecast.is_none() => Some(report.write_pause_ms),
-        _ => None,
-    };
+    if let Some(Report::Migrate(report)) = report(history) {
+        figures.push(("rows", count(report.rows)));
+        figures.push(("size", bytes(report.bytes)));
+    }
+    let pause = timeline::pause_ms(history);
     figures.extend(pause.map(|pause| ("writers held", format!("{pause:.1} ms"))));
     figures
 }

@@ -24,16 +24,6 @@ pub(super) fn phases(history: &History) -> String {
     if history.stretches.is_empty() {
         return paragraph("It had not begun a phase.");
     }
-    let parts: Vec<Part> = history
-        .stretches
-        .iter()
-        .enumerate()
-        .map(|(index, stretch)| Part {
-            label: stretch.phase.clone(),
-            seconds: took(stretch),
-            class: format!("part{}", index % 6),
-        })
-        .collect();
     let rows: Vec<[String; 5]> = history
         .stretches
         .iter()
@@ -49,7 +39,31 @@ pub(super) fn phases(history: &History) -> String {
         })
         .collect();
     let heading = ["phase", "began after", "took", "rows", "rate"];
-    bar("How long each phase took", &parts, true) + &table(heading, 1..5, &rows)
+    bar("How long each phase took", &parts(history)) + &table(heading, 1..5, &rows)
+}
+
+/// The phases, and at the end of the switch how long writers were held.
+fn parts(history: &History) -> Vec<Part> {
+    let switch = switch(history).zip(pause_ms(history));
+    let mut parts = Vec::new();
+    for (index, stretch) in history.stretches.iter().enumerate() {
+        let held = switch.filter(|(switch, _)| std::ptr::eq(*switch, stretch)).map(|(_, ms)| ms);
+        let whole = took(stretch);
+        let seconds_held = held.map_or(0.0, |ms| (ms / 1000.0).min(whole));
+        parts.push(Part {
+            label: stretch.phase.clone(),
+            seconds: whole - seconds_held,
+            took: seconds(whole),
+            class: format!("part{}", index % 8),
+        });
+        parts.extend(held.map(|ms| held_part(seconds_held, ms)));
+    }
+    parts
+}
+
+fn held_part(seconds: f64, ms: f64) -> Part {
+    let (label, class) = ("writers held".to_owned(), "held".to_owned());
+    Part { label, seconds, took: format!("{ms:.1} ms"), class }
 }
 
 /// What was told on the way; of the copy of a migration that has ended, what its report says.
@@ -97,39 +111,51 @@ fn of_rates(title: &str, stretches: &[&Stretch]) -> String {
 /// How far the other engine was behind, when the active one was switched, and for how long writers
 /// waited.
 pub(super) fn cutover(history: &History) -> String {
-    let switch = [Phase::CuttingOver, Phase::RollingBack].map(|phase| history.busiest(phase));
-    let switch = switch.into_iter().flatten().next();
+    let switch = switch(history);
     let mut text = lag(history, switch);
-    let (pause_ms, epoch) = match report(history) {
-        Some(Report::Migrate(report)) => match &report.cutover {
-            Some(cutover) if cutover.forecast.is_none() => (cutover.write_pause_ms, cutover.epoch),
-            _ => return text,
-        },
-        Some(Report::Cutover(report)) if report.forecast.is_none() => {
-            (report.write_pause_ms, report.epoch)
-        }
-        Some(Report::Rollback(report)) if report.forecast.is_none() => {
-            (report.write_pause_ms, report.epoch)
-        }
-        _ => return text,
-    };
+    let Some(pause_ms) = pause_ms(history) else { return text };
     if let Some(switch) = switch {
-        text.push_str(&pause(took(switch), pause_ms / 1000.0));
+        text.push_str(&pause(took(switch), pause_ms));
     }
+    let epoch = match report(history) {
+        Some(Report::Migrate(report)) => report.cutover.as_ref().map_or(0, |cutover| cutover.epoch),
+        Some(Report::Cutover(report)) => report.epoch,
+        Some(Report::Rollback(report)) => report.epoch,
+        _ => 0,
+    };
     text.push_str(&paragraph(&format!("{}; epoch {epoch}", held(pause_ms))));
     text
 }
 
+fn switch(history: &History) -> Option<&Stretch> {
+    let switch = [Phase::CuttingOver, Phase::RollingBack];
+    switch.iter().find_map(|phase| history.of_phase(*phase).into_iter().next_back())
+}
+
+/// For how long writers were held; `None` where nothing was switched.
+pub(super) fn pause_ms(history: &History) -> Option<f64> {
+    match report(history)? {
+        Report::Migrate(report) => {
+            let cutover = report.cutover.as_ref().filter(|cutover| cutover.forecast.is_none());
+            cutover.map(|cutover| cutover.write_pause_ms)
+        }
+        Report::Cutover(report) if report.forecast.is_none() => Some(report.write_pause_ms),
+        Report::Rollback(report) if report.forecast.is_none() => Some(report.write_pause_ms),
+        _ => None,
+    }
+}
+
 /// Writers are held at the end of the switch, until it is decided.
-fn pause(switch: f64, held: f64) -> String {
-    let held = held.min(switch);
-    let part = |label: &str, seconds, class: &str| Part {
-        label: label.to_owned(),
-        seconds,
-        class: class.to_owned(),
+fn pause(switch: f64, pause_ms: f64) -> String {
+    let held = (pause_ms / 1000.0).min(switch);
+    let open = Part {
+        label: "writers go on".to_owned(),
+        seconds: switch - held,
+        took: seconds(switch - held),
+        class: "open".to_owned(),
     };
-    let parts = [part("writers go on", switch - held, "open"), part("writers held", held, "held")];
-    bar("The switch, and how much of it writers were held", &parts, true)
+    let parts = [open, held_part(held, pause_ms)];
+    bar("The switch, and how much of it writers were held", &parts)
 }
 
 fn lag(history: &History, switch: Option<&Stretch>) -> String {
@@ -142,6 +168,9 @@ fn lag(history: &History, switch: Option<&Stretch>) -> String {
     let to = switch.map_or(*last, |switch| switch.ended.max(*last));
     let most = history.lag.iter().map(|(_, changes, _)| *changes).max().unwrap_or_default();
     let oldest = history.lag.iter().map(|(.., oldest)| *oldest).max().unwrap_or_default();
+    if most == 0 {
+        return paragraph("Whenever the lag was told, no change waited to be applied.");
+    }
     let marked = if switch.is_some() { "; the switch is marked" } else { "" };
     let note =
         format!("{} at most, the oldest of them {} ms old{marked}", count(most), count(oldest));
