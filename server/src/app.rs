@@ -82,7 +82,7 @@ async fn serve(config: Config, traces: Traces, end: &mut Option<Instant>) -> Res
         async move { set.follow_decisions(&work).await }
     };
     tokio::spawn(followed);
-    migrations.keep(&operations, &stop.work);
+    migrations.keep(&operations, &stop);
     backups.keep(&operations, &stop.work);
     let services = services(&set, &operations, backups, doctor);
     let health = tokio::spawn(services.health.clone().keep(stop.announced.clone()));

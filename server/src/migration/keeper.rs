@@ -8,7 +8,6 @@ use switchback_proto::{
     words::Word,
 };
 use tokio::time::{interval, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Migrations,
@@ -29,6 +28,7 @@ use crate::{
     dialect::finding::{self, Place},
     error::{Error, Kind, Reason, Result},
     operations::{Operations, Request},
+    shutdown::Stop,
 };
 
 /// Between two looks at a source in which nothing changes.
@@ -50,8 +50,9 @@ const OBSERVE: Duration = Duration::from_secs(1);
 const RENEWALS: u32 = 3;
 
 impl Migrations {
-    /// Keeps every database in sync that is in `following`, and every lease, until `stop`.
-    pub fn keep(&self, operations: &Operations, stop: &CancellationToken) {
+    /// Keeps every database in sync that is in `following`, and every lease, until the server
+    /// stops.
+    pub fn keep(&self, operations: &Operations, stop: &Stop) {
         for name in self.set.names() {
             let (this, name, stop) = (self.clone(), name.to_owned(), stop.clone());
             let operations = operations.clone();
@@ -64,7 +65,9 @@ impl Migrations {
                         this.validate_on_schedule(database, &operations)
                     );
                 };
-                stop.run_until_cancelled(both).await;
+                stop.work.run_until_cancelled(both).await;
+                // What is being switched goes on: nobody must take it over in the middle.
+                stop.port.run_until_cancelled(renew_lease(database)).await;
             });
         }
     }
@@ -311,9 +314,22 @@ impl Migrations {
             database.wake.notify_one();
             return finish_switch(database, operations).await;
         }
-        let journal = recorded.journal_after(control).to_json()?;
+        let journal = recorded.journal_after(control);
+        let left = (journal.phase(), journal.to_json()?);
         let request = Request::Migrate(Box::new(recorded.request));
-        operations.adopt(&recorded.migration, request, journal).await
+        operations.adopt(&recorded.migration, request, left).await
+    }
+}
+
+/// Renews the lease of a database where it is this server's, and takes nothing over.
+async fn renew_lease(database: &Database) {
+    let target = database.target();
+    let mut ticks = interval(target.holder().lease / RENEWALS);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = target.tenure(&database.config.name).await {
+            tracing::debug!(database = database.config.name, %error, "the lease is unknown");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Request, Run};
 ///
 /// What counts is what reads or writes a whole database: a migration, a comparison, a backup, its
 /// restoration and its verification. A migration that waits for its cutover has ended as an
-/// operation, so following takes no place. A plan, a cutover, a rollback, a finalize and an abort
+/// operation and takes no place; one that switches by itself keeps its own until it has. A plan, a cutover, a rollback, a finalize and an abort
 /// never wait: whoever asks for one must not stand behind the copies of other databases. Nor does a
 /// migration that a restart takes up once it switches or undoes: applications may be fenced.
 ///

@@ -47,6 +47,8 @@ pub struct Run {
     pub request: Request,
     /// The resume record of an earlier run; empty for the first.
     pub journal: String,
+    /// An earlier run has begun it.
+    pub resumed: bool,
     /// Where to tell what happens.
     pub log: EventLog,
     /// Cancelled when the caller asks to stop.
@@ -198,8 +200,14 @@ impl Operations {
         Ok(())
     }
 
-    /// Takes up an operation that another server began, under its own id.
-    pub async fn adopt(&self, id: &str, request: Request, journal: String) -> Result<()> {
+    /// Takes up an operation that another server began, under its own id, in the phase and with the
+    /// resume record that it has left.
+    pub async fn adopt(
+        &self,
+        id: &str,
+        request: Request,
+        (phase, journal): (Phase, String),
+    ) -> Result<()> {
         let _admitted = self.admission.lock().await;
         if self.running().contains_key(id) {
             return Ok(());
@@ -218,8 +226,10 @@ impl Operations {
             };
             self.store.insert_operation(&new).await?;
         }
+        // It may have to wait for its turn, and this server may stop meanwhile.
+        self.store.checkpoint(id, phase, &journal).await?;
         let last = known.map_or(0, |known| known.last_sequence);
-        self.spawn(id.to_owned(), request, journal, Resumed { last, ..Resumed::default() });
+        self.spawn(id.to_owned(), request, journal, Resumed { last, phase, ..Resumed::default() });
         Ok(())
     }
 
@@ -255,7 +265,8 @@ impl Operations {
             log.started(StartedEvent { database: database.clone(), kind: kind.into() });
         }
         let shutdown = self.stop.work.clone();
-        let run = Run { id, database, request, journal, log, cancel, shutdown };
+        let resumed = last > 0 || !journal.is_empty();
+        let run = Run { id, database, request, journal, resumed, log, cancel, shutdown };
         let this = self.clone();
         self.tasks.spawn(async move { this.drive(run, place, &caller).await }.instrument(span));
     }

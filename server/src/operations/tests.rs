@@ -1,9 +1,12 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt};
-use switchback_proto::v1::{
-    AbortRequest, CutoverRequest, LagEvent, MigrateRequest, OperationEvent, OperationKind,
-    OperationState, Phase, PlanReport, PlanRequest, ProgressEvent,
+use switchback_proto::{
+    v1::{
+        AbortRequest, CutoverRequest, LagEvent, MigrateRequest, OperationEvent, OperationKind,
+        OperationState, Phase, PlanReport, PlanRequest, ProgressEvent,
+    },
+    words::Word,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -258,6 +261,29 @@ async fn nothing_new_begins_once_a_stop_is_announced() {
     let refused = operations.start(plan("ends")).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::ServerStopping);
     assert!(operations.list("", "", 5).await.unwrap().is_empty());
+}
+
+/// What another server has left does not wait where applications may be fenced, and what it has left
+/// is known although it waits.
+#[tokio::test]
+async fn what_another_server_began_waits_only_while_applications_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ControlStore::open(directory.path()).await.unwrap();
+    let operations = Operations::new(store.clone(), Arc::new(Script), Stop::default(), 1);
+    operations.start(migrate("waits", "")).await.unwrap();
+    let left = |phase: Phase| (phase, format!("left in {}", phase.word()));
+    operations.adopt("copying", migrate("a", ""), left(Phase::Copying)).await.unwrap();
+    operations.adopt("switching", migrate("b", ""), left(Phase::Following)).await.unwrap();
+    let seen = events(&operations, "switching", 1).await;
+    assert_eq!(state(&seen), OperationState::Succeeded);
+    assert_eq!(operations.get("copying").await.unwrap().queued_behind, 1);
+    let journals: Vec<String> =
+        store.unfinished().await.unwrap().into_iter().map(|stored| stored.journal).collect();
+    assert!(journals.contains(&"left in copying".to_owned()), "{journals:?}");
+    // Its driver undoes what was left.
+    operations.cancel("copying").await.unwrap();
+    let seen = events(&operations, "copying", 1).await;
+    assert!(seen.iter().any(|event| matches!(event.event, Some(Event::Phase(_)))), "{seen:?}");
 }
 
 #[tokio::test]

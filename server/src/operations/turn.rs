@@ -10,7 +10,7 @@ pub(super) async fn in_turn(driver: Arc<dyn Driver>, run: Run, turn: Turn) -> Op
     match turn {
         Turn::Stopped => return None,
         // Nothing was done.
-        Turn::Cancelled if run.journal.is_empty() => {
+        Turn::Cancelled if !run.resumed => {
             return Some(Outcome { report: None, error: Some(cancelled()) });
         }
         // What an earlier run did is undone at once: nobody waits for that.

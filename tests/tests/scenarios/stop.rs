@@ -43,9 +43,10 @@ async fn stop<T>(rig: &mut Rig, phase: &str, held: T) {
 
 /// The same with an operation, which its command follows to its end through the restart.
 async fn stop_in<T>(rig: &mut Rig, phase: &str, run: Running, held: T) {
+    let resumed = |rig: &Rig| rig.server.logs().matches("resuming operation").count();
+    let before = resumed(rig);
     stop(rig, phase, held).await;
-    let resumed = rig.server.logs().matches("resuming operation").count();
-    assert!(resumed > 0, "{phase}: it had ended before");
+    assert!(resumed(rig) > before, "{phase}: it had ended before");
     run.finish().await.expect(0);
 }
 
