@@ -83,6 +83,11 @@ async fn undo(
     store.set_database(name, DatabaseRecord { phase: Phase::Idle, ..record }).await?;
     database.lag.forget();
     database.standing.set_waits_for(None);
+    // A PostgreSQL that was given up and came back is free for another migration.
+    if store.given_up(name).await?.as_ref() == Some(&migration) {
+        store.take_back(name).await?;
+        database.standing.set_given_up(None);
+    }
     let left = target.left_behind(name).await?;
     let missing = target.not_given_back(name).await?;
     let stay = left_behind(left).into_iter().chain(not_given_back(&missing));

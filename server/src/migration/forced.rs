@@ -42,12 +42,13 @@ pub(super) async fn go_back(
         )
         .hint("`switchback status` shows where the database is"));
     }
-    // An earlier run has begun: there is only forward.
-    let given_up = store.given_up(name).await?;
+    let mark = marked::marked(&database.source).await?;
+    // An earlier run has begun with this very migration: there is only forward.
+    let is_of = |id: &String| mark.as_ref().is_none_or(|mark| mark.migration == *id);
+    let given_up = store.given_up(name).await?.filter(is_of);
     if given_up.is_none() {
         refuse_reachable(database).await?;
     }
-    let mark = marked::marked(&database.source).await?;
     let fenced = mark.filter(|mark| mark.fenced.is_some()).map(|mark| mark.migration);
     let Some(migration) = given_up.or(fenced) else {
         return Err(Error::new(

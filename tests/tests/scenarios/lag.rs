@@ -1,13 +1,16 @@
 //! PostgreSQL is away while it follows: SQLite serves, the lag grows and is told, and goes again.
 
 use rusqlite::Connection;
-use switchback_proto::v1::WatchDatabaseRequest;
+use switchback_proto::v1::{WatchDatabaseRequest, WatchDatabaseResponse};
 use switchback_tests::{
+    DEADLINE,
     cluster::{Cluster, Profile},
     rig::{Rig, directory},
     server::Server,
 };
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
+use tonic::Streaming;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::followed::{assert_in_sync, await_status, finding, follow, number_in_target, status};
@@ -18,6 +21,17 @@ fn write(rig: &Rig, rows: u64) {
     let source = rig.source();
     for _ in 0..rows {
         source.execute_batch("INSERT INTO t (a) VALUES ('more')").expect("SQLite is open");
+    }
+}
+
+/// Reads the states of a watched database up to a lag that is as wanted.
+async fn until(watch: &mut Streaming<WatchDatabaseResponse>, wanted: impl Fn(u64) -> bool) {
+    loop {
+        let state = timeout(DEADLINE, watch.next()).await.expect("a state in time");
+        let state = state.expect("it goes on").expect("a state").database.expect("a database");
+        if wanted(state.lag_changes) {
+            return;
+        }
     }
 }
 
@@ -51,6 +65,9 @@ async fn the_lag_grows_while_postgres_is_away_and_goes_by_itself() {
     assert_eq!(rig.server.health(NAME).await, Some(ServingStatus::Serving));
     rig.cli(&["cutover"]).await.refused(4, "TARGET_UNREACHABLE");
 
+    // Seen by who watches, too, before it is over.
+    until(&mut watch, |lag| lag >= 10).await;
+
     cluster.start_again();
     let caught_up = |status: &serde_json::Value| {
         status["lag_changes"] == 0 && status["engines"]["postgres"]["state"] == "up"
@@ -60,9 +77,5 @@ async fn the_lag_grows_while_postgres_is_away_and_goes_by_itself() {
     assert_eq!(number_in_target(&rig, "SELECT count(*) FROM t").await, 10);
     assert!(finding(&status(&rig).await, "following_waits").is_none());
 
-    let mut lags = Vec::new();
-    while lags.last() != Some(&0) || lags.iter().all(|lag| *lag < 10) {
-        let state = watch.next().await.expect("it goes on").expect("a state");
-        lags.push(state.database.expect("a database").lag_changes);
-    }
+    until(&mut watch, |lag| lag == 0).await;
 }

@@ -129,6 +129,12 @@ async fn a_crash_of_postgres_on_the_way_back_loses_nothing() {
     on_sqlite(&rig, &writers).await;
 }
 
+async fn given_up(rig: &Rig) -> bool {
+    let status = rig.cli(&["status"]).await.events[0].clone();
+    let findings = status["findings"].as_array().cloned().unwrap_or_default();
+    findings.iter().any(|finding| finding["code"] == "given_up_is_back")
+}
+
 #[tokio::test]
 async fn a_postgres_that_never_comes_back_is_given_up_and_fenced_if_it_does() {
     let cluster = Cluster::start(Profile::Fast).expect("a cluster");
@@ -175,6 +181,10 @@ async fn a_postgres_that_never_comes_back_is_given_up_and_fenced_if_it_does() {
     rig.cli(&["migrate"]).await.refused(5, "TARGET_IN_USE");
     rig.cli(&["abort"]).await.expect(0);
     rig.cli(&["migrate"]).await.expect(0);
+    // What was given up once is not so any more.
+    assert!(!given_up(&rig).await);
+    let again = rig.cli(&["rollback", "--from-last-drain", "--accept-loss"]).await;
+    again.refused(2, "INVALID_REQUEST");
     writers.move_to(Launch::Direct { url: rig.database.url.clone() }).await;
     writers.until_ok(5).await;
     writers.stop().await;
