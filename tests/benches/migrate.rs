@@ -32,7 +32,11 @@ async fn main() {
 
     let large = directory.path().join("large.db");
     build_large(&large, rows);
-    let existing = into_existing(&cluster, &large).await;
+    // A file that was migrated is fenced.
+    let copy = directory.path().join("copy.db");
+    fs::copy(&large, &copy).expect("a copy");
+    let existing = into_existing(&cluster, &copy).await;
+    let _ = fs::remove_file(copy);
     let large = measure("one table", &cluster, &large, directory.path(), true).await;
 
     let small = directory.path().join("small.db");
