@@ -100,6 +100,7 @@ async fn serve(config: Config, traces: Traces, end: &mut Option<Instant>) -> Res
     tracing::info!("stopped");
     served
 }
+
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         Error::new(Reason::InvalidRequest, format!("cannot listen on {address}: {error}"))

@@ -118,3 +118,13 @@ impl fmt::Debug for Secret {
         f.write_str("***")
     }
 }
+
+/// The configuration of one database, with these variables and this file.
+#[cfg(test)]
+fn loaded(pairs: &[(&str, &str)], file: &str) -> Result<Config, String> {
+    let pair = [("SWITCHBACK_SQLITE", "a.db"), ("SWITCHBACK_POSTGRES", "postgres://h/d")];
+    let all = pair.iter().chain(pairs);
+    let env: BTreeMap<String, String> =
+        all.map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    load(&env, Some(file), true).map_err(|problems| format!("{problems:?}"))
+}

@@ -67,18 +67,8 @@ impl Loader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::config::{Config, load};
-
-    fn loaded(pairs: &[(&str, &str)], file: &str) -> Result<Config, String> {
-        let pair = [("SWITCHBACK_SQLITE", "a.db"), ("SWITCHBACK_POSTGRES", "postgres://h/d")];
-        let all = pair.iter().chain(pairs);
-        let env: BTreeMap<String, String> =
-            all.map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        load(&env, Some(file), true).map_err(|problems| format!("{problems:?}"))
-    }
+    use crate::config::loaded;
 
     #[test]
     fn a_store_is_below_the_state_directory_unless_it_is_named() {
