@@ -1,15 +1,12 @@
 //! The arguments, their help and their examples.
 
-use std::{ffi::OsString, path::PathBuf};
-
-use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
-use rustix::process::Signal;
+use clap::{Parser, Subcommand, ValueEnum};
 
 use super::{
-    backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec,
-    finalize::FinalizeArgs, fleet::FleetCommand, operations::OperationsCommand,
-    options::OptionArgs, report::ReportArgs, restore::RestoreArgs, rollback::RollbackArgs,
-    urls::UrlArgs, validate::ValidateArgs,
+    backups::BackupsCommand, connection::ConnectionArgs, cutover::CutoverArgs, exec::ExecArgs,
+    finalize::FinalizeArgs, fleet::FleetCommand, migrate::MigrateArgs,
+    operations::OperationsCommand, plan::PlanArgs, report::ReportArgs, restore::RestoreArgs,
+    rollback::RollbackArgs, status::StatusArgs, urls::UrlArgs, validate::ValidateArgs,
 };
 
 /// Heading in the help of what every command takes.
@@ -250,77 +247,6 @@ Examples:
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) options: OptionArgs,
-    /// Write the plan as JSON, for review; `-` writes it to stdout instead of the tables
-    #[arg(long, value_name = "FILE")]
-    pub(crate) write: Option<PathBuf>,
-    /// Print the statements for PostgreSQL instead of the tables
-    #[arg(long)]
-    pub(crate) sql: bool,
-}
-
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct MigrateArgs {
-    #[command(flatten)]
-    pub(crate) options: OptionArgs,
-    /// Use a reviewed plan, as `plan --write` makes it; `-` reads it from stdin
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with_all = [
-            "on", "identifiers", "guards", "schema", "target_schema", "empty_target", "time_zone",
-            "include", "exclude", "rename",
-        ]
-    )]
-    pub(crate) plan: Option<PathBuf>,
-    /// Go on with up to this many rejected rows
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) allow_rejects: u64,
-    /// Attach to the operation that this id started before, or start it
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub(crate) request_id: String,
-    /// Stop before the cutover and stay in sync until `switchback cutover`
-    #[arg(long)]
-    pub(crate) manual_cutover: bool,
-    /// Make no backup before the first change
-    #[arg(long)]
-    pub(crate) skip_backup: bool,
-    /// Rely on this backup of the source instead of making one before the first change
-    #[arg(
-        long,
-        value_name = "BACKUP",
-        default_value = "",
-        hide_default_value = true,
-        conflicts_with = "skip_backup"
-    )]
-    pub(crate) backup: String,
-}
-
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct StatusArgs {
-    /// Go on and show every change
-    #[arg(long)]
-    pub(crate) watch: bool,
-}
-
-#[derive(Debug, ArgsGroup)]
-pub(crate) struct ExecArgs {
-    #[command(flatten)]
-    pub(crate) urls: UrlArgs,
-    /// Time between SIGTERM and SIGKILL at a switch
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub(crate) grace: u32,
-    /// Only send this signal at a switch: HUP, USR1, USR2, INT, TERM, QUIT, …
-    #[arg(long, value_name = "NAME", value_parser = exec::named)]
-    pub(crate) signal: Option<Signal>,
-    /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
 }
 
 #[cfg(test)]

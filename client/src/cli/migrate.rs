@@ -3,9 +3,10 @@
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use clap::Args as ArgsGroup;
 use serde_json::Value;
 use switchback_client::{
     Error, Result,
@@ -14,10 +15,47 @@ use switchback_client::{
 };
 use uuid::Uuid;
 
-use super::{Session, args::MigrateArgs, follow::follow};
+use super::{Session, follow::follow, options::OptionArgs};
 
 /// The format of plans that this version reads.
 const PLAN_VERSION: u32 = 1;
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    options: OptionArgs,
+    /// Use a reviewed plan, as `plan --write` makes it; `-` reads it from stdin
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "on", "identifiers", "guards", "schema", "target_schema", "empty_target", "time_zone",
+            "include", "exclude", "rename",
+        ]
+    )]
+    plan: Option<PathBuf>,
+    /// Go on with up to this many rejected rows
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    allow_rejects: u64,
+    /// Attach to the operation that this id started before, or start it
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    request_id: String,
+    /// Stop before the cutover and stay in sync until `switchback cutover`
+    #[arg(long)]
+    manual_cutover: bool,
+    /// Make no backup before the first change
+    #[arg(long)]
+    skip_backup: bool,
+    /// Rely on this backup of the source instead of making one before the first change
+    #[arg(
+        long,
+        value_name = "BACKUP",
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "skip_backup"
+    )]
+    backup: String,
+}
 
 pub(crate) async fn run(session: &mut Session, args: MigrateArgs) -> Result<Exit> {
     let plan = args.plan.as_deref().map(read_plan).transpose()?;

@@ -1,7 +1,11 @@
 //! `plan`: what a migration would do.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use clap::Args as ArgsGroup;
 use switchback_client::{
     Error, Result,
     exit::Exit,
@@ -11,10 +15,22 @@ use uuid::Uuid;
 
 use super::{
     Session,
-    args::PlanArgs,
     follow::{Followed, follow},
+    options::OptionArgs,
     output::{findings_text, has_blocker, plan_summary},
 };
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) options: OptionArgs,
+    /// Write the plan as JSON, for review; `-` writes it to stdout instead of the tables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// Print the statements for PostgreSQL instead of the tables
+    #[arg(long)]
+    pub(crate) sql: bool,
+}
 
 pub(crate) async fn run(session: &mut Session, args: PlanArgs) -> Result<Exit> {
     let client = session.connect().await?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::Args as ArgsGroup;
 use serde::Serialize;
 use switchback_client::{
     DatabaseUpdate, Result,
@@ -13,7 +14,6 @@ use tokio_stream::StreamExt;
 
 use super::{
     Session,
-    args::StatusArgs,
     output::{
         Grid, findings_tally, findings_text,
         format::{as_f64, clean, count, counted, seconds, time},
@@ -211,6 +211,13 @@ impl<'a> EngineView<'a> {
         }
         text
     }
+}
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct StatusArgs {
+    /// Go on and show every change
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(crate) async fn run(session: &mut Session, args: StatusArgs) -> Result<Exit> {

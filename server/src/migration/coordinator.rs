@@ -6,10 +6,11 @@
 mod backup;
 mod outcome;
 mod patience;
+mod switching;
 
 use std::time::{Duration, Instant};
 
-use switchback_proto::v1::{CutoverMode, LagEvent, MigrateRequest, Phase, Severity};
+use switchback_proto::v1::{CutoverMode, MigrateRequest, Phase, Severity};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -18,9 +19,7 @@ use super::{
     activation,
     attempt::{self, Limit},
     build,
-    cutover::{self, Switched},
     finalize::not_given_back,
-    following::{Drained, Follower},
     index,
     journal::Journal,
     keeper::stands_in_the_way,
@@ -32,7 +31,6 @@ pub(super) use patience::backoff;
 use patience::{LONGEST_WAIT, finishes};
 
 use crate::{
-    apply::Extent,
     backup::Backups,
     db::{
         Database,
@@ -48,12 +46,6 @@ use crate::{
 
 /// How often a full state directory is tried again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
-
-/// A batch that took no longer has hardly anything left for the lock.
-const IN_SYNC: Duration = Duration::from_millis(100);
-
-/// A cutover does not wait for longer than this until the lag is small.
-const SETTLE: Duration = Duration::from_secs(60);
 
 /// How far an operation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,61 +300,6 @@ impl<'a> Coordinator<'a> {
             }
             other => Err(Error::new(Reason::Internal, format!("no work for {other:?}"))),
         }
-    }
-
-    /// Carries changes over until hardly any are left.
-    async fn settle(&self, follower: &Follower) -> Result<()> {
-        let began = Instant::now();
-        loop {
-            let drained = follower.drain(Extent::All).await?;
-            self.tell(drained);
-            if self.is_cutover() && began.elapsed() > SETTLE {
-                let message = "changes come faster than they can be carried over";
-                return Err(Error::new(Reason::CutoverFailed, message)
-                    .hint("switch when applications write less; SQLite goes on and is followed"));
-            }
-            if drained.took <= IN_SYNC || drained.changes == 0 {
-                return Ok(());
-            }
-            if self.halt.is_cancelled() {
-                return Err(cancelled());
-            }
-        }
-    }
-
-    async fn switch(&self, journal: &mut Journal) -> Result<Event> {
-        let deadline = match self.goal {
-            Goal::Cutover(deadline) => deadline,
-            Goal::Follow | Goal::Switch => cutover::DEADLINE,
-        };
-        let limit = Limit { began: Instant::now(), deadline };
-        let follower = self.follower(journal)?;
-        let context = self.context();
-        match cutover::switch(&context, self.store, &follower, journal, limit).await? {
-            Switched::Done => Ok(Event::Activated),
-            Switched::Retreated(error) => {
-                tracing::warn!(%error, "the switch was given up; SQLite goes on");
-                // An engine that is away comes back; what holds a lock has to be ended.
-                if !error.is_retryable() || self.is_cutover() {
-                    journal.failure = Some(described(&self.in_time(error).await));
-                }
-                Ok(Event::Retreated)
-            }
-        }
-    }
-
-    fn follower(&self, journal: &Journal) -> Result<Follower> {
-        let follower = Follower::new(&self.context(), journal)?;
-        Ok(match self.goal {
-            Goal::Cutover(deadline) => follower.waiting(deadline),
-            Goal::Follow | Goal::Switch => follower,
-        })
-    }
-
-    fn tell(&self, drained: Drained) {
-        let lag = self.database.lag.now();
-        let lag_changes = lag.changes.max(drained.behind);
-        self.run.log.lag(LagEvent { lag_changes, lag_ms: lag.millis() });
     }
 
     fn context(&self) -> build::Context<'_> {

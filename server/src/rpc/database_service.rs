@@ -14,6 +14,7 @@ use crate::{
     diagnose::Doctor,
     error::Result,
     operations::{self, Operations},
+    shutdown::stopping,
     task::detached,
 };
 
@@ -157,6 +158,11 @@ impl DatabaseService for Databases {
         request: Request<v1::WatchDatabaseRequest>,
     ) -> Result<Response<Self::WatchDatabaseStream>, Status> {
         let name = request.into_inner().database;
+        let stop = self.operations.stop();
+        if stop.work.is_cancelled() {
+            // It would end at once, and its reader come back at once.
+            return Err(status_of(&stopping()));
+        }
         let place = self.watchers.of_database().map_err(|error| status_of(&error))?;
         let first = self.set.state(&name).await.map_err(|error| status_of(&error))?;
         let watch = DatabaseWatch {
@@ -174,7 +180,6 @@ impl DatabaseService for Databases {
                 watch,
             ))
         });
-        let stop = self.operations.stop();
         Ok(Response::new(until_stop(states, (stop.announced, stop.work), |_| false)))
     }
 

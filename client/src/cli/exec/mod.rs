@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use clap::Args as ArgsGroup;
 use rustix::process::Signal;
 use switchback_client::{Client, Config, ENDPOINT_VARIABLE, Error, Result, words::Word};
 use tokio::{
@@ -17,17 +18,34 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub(crate) use self::signals::named;
 use self::{
     decide::{Active, AfterEnd, End, after_end, exit_code, in_use},
     follow::{Follower, note},
     signals::Signals,
 };
-use super::{DATABASE_VARIABLE, Session, args::ExecArgs, connection, urls::Urls};
+use super::{
+    DATABASE_VARIABLE, Session, connection,
+    urls::{UrlArgs, Urls},
+};
 
 /// What a shell answers where a program is not there, and where it cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
+
+#[derive(Debug, ArgsGroup)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    urls: UrlArgs,
+    /// Time between SIGTERM and SIGKILL at a switch
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    grace: u32,
+    /// Only send this signal at a switch: HUP, USR1, USR2, INT, TERM, QUIT, …
+    #[arg(long, value_name = "NAME", value_parser = signals::named)]
+    signal: Option<Signal>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
 
 /// Runs the program to its last end; its exit code.
 pub(crate) async fn run(session: &Session, args: ExecArgs) -> Result<u8> {

@@ -34,13 +34,9 @@ impl Codec {
         match (*self, value) {
             (Self::Narrow(width), Value::Integer(value)) => width.encode(value, out),
             (Self::Single(single), Value::Real(value)) => {
-                fixed(single.encode(value)?.to_be_bytes(), out);
-                Ok(())
+                whole(single.encode(value)?.to_be_bytes(), out)
             }
-            (Self::NumberAny, value) => {
-                fixed(number::encode_any(value)?.to_be_bytes(), out);
-                Ok(())
-            }
+            (Self::NumberAny, value) => whole(number::encode_any(value)?.to_be_bytes(), out),
             (Self::NumericAs(bounds, form), value) => {
                 framed(out, |out| form.encode(value, bounds, out))
             }
@@ -56,19 +52,10 @@ impl Codec {
                 labels.check(bytes)?;
                 varying(bytes, out)
             }
-            (Self::BoolAny(_), value) => {
-                fixed([u8::from(BoolBack::parse(value)?)], out);
-                Ok(())
-            }
+            (Self::BoolAny(_), value) => whole([u8::from(BoolBack::parse(value)?)], out),
             (Self::Moment(moment), value) => encode_moment(moment, value, out),
-            (Self::UuidAny, value) => {
-                fixed(uuid::parse_any(value)?, out);
-                Ok(())
-            }
-            (Self::Interval(form), value) => {
-                fixed(form.parse(value)?, out);
-                Ok(())
-            }
+            (Self::UuidAny, value) => whole(uuid::parse_any(value)?, out),
+            (Self::Interval(form), value) => whole(form.parse(value)?, out),
             (Self::Jsonb, Value::Text(text)) => framed(out, |out| jsonb::encode(text, out)),
             (Self::JsonbNumeric, value) => framed(out, |out| jsonb::encode_numeric(value, out)),
             // What SQLAlchemy stores where there is no array.
@@ -137,6 +124,12 @@ impl Codec {
             _ => return Err(Refusal::Class),
         })
     }
+}
+
+/// A field of a fixed size, which fits whatever it is.
+fn whole<const N: usize>(bytes: [u8; N], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fixed(bytes, out);
+    Ok(())
 }
 
 fn encode_moment(moment: Moment, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {

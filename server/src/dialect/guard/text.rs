@@ -10,8 +10,8 @@ use super::{
 /// characters, of which it makes four bytes each in one allocation of at most 1 GiB.
 const LONGEST: u32 = 250_000_000;
 
-/// What is a number to SQLite; [`looks_numeric`](super::super::codec::looks_numeric) is the same in Rust. Under `C` the class
-/// is the white space of ASCII.
+/// What is a number to SQLite; `looks_numeric` of the codecs is the same in Rust. Under `C` the
+/// class is the white space of ASCII.
 const NUMBER: &str =
     "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[[:space:]]*$";
 /// The same over the digits of its bytes.
