@@ -125,6 +125,46 @@ async fn one_server_coordinates_and_the_other_one_refuses() {
     two.switched(&plan).await;
 }
 
+/// A stop may take longer than the lease, and what is being switched is nobody else's meanwhile.
+#[tokio::test]
+async fn a_server_that_stops_keeps_its_lease_until_its_switch_is_made() {
+    let mut two = Two::start(0).await;
+    let plan = round::planned(&two.rig, &[]).await;
+    two.rig.server.kill9().await;
+    two.rig.server.set("SWITCHBACK_SHUTDOWN_GRACE", "60");
+    two.rig.server.launch().await;
+    following(&two.rig).await.finish().await.expect(0);
+    two.second_shows(|status| status["phase"] == "following").await;
+    let busy = two.rig.target().await;
+    let table = &plan.tables[0].target;
+    let lock = format!("BEGIN; LOCK TABLE {table} IN ROW EXCLUSIVE MODE");
+    busy.batch_execute(&lock).await.expect("held");
+    let mut run = two.rig.start(&["cutover", "--deadline", "60s"]);
+    run.find(|event| event["phase"] == "cutting_over").await;
+
+    signal(two.rig.server.pid(), "TERM");
+    // Three leases later it is still the one that renews it.
+    let address = two.rig.server.endpoint().replace("http://", "");
+    let watcher = two.rig.target().await;
+    let later = "SELECT now() + interval '8 s'";
+    let later: std::time::SystemTime = watcher.query_one(later, &[]).await.expect("a time").get(0);
+    let renewed = "SELECT lease_until > $1, holder_name FROM switchback.control";
+    loop {
+        let row = watcher.query_one(renewed, &[&later]).await.expect("the record");
+        let holder: String = row.get(1);
+        assert!(holder.contains(&address), "{holder} has taken it over");
+        if row.get(0) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    busy.batch_execute("COMMIT").await.expect("let go");
+    assert_eq!(two.rig.server.ended().await.code(), Some(0));
+    two.rig.server.launch().await;
+    run.finish().await.expect(0);
+    two.switched(&plan).await;
+}
+
 #[tokio::test]
 async fn an_abort_on_the_second_server_is_seen_on_the_first() {
     let mut two = Two::start(0).await;
