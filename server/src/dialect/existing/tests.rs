@@ -1,3 +1,6 @@
+mod columns;
+mod keys;
+
 use switchback_proto::v1::{Finding, Plan, PlanOptions, Rename, Severity};
 
 use super::{
