@@ -151,35 +151,34 @@ impl Operations {
             return Ok(id);
         }
         if request.changes_data() {
-            self.refuse_second(request.database())?;
+            self.refuse_second(request.database()).await?;
         }
         let id = Uuid::now_v7().to_string();
-        self.store
-            .insert_operation(&NewOperation {
-                id: id.clone(),
-                database: request.database().to_owned(),
-                kind: request.kind(),
-                request_id: request.request_id().to_owned(),
-                request: request.to_json()?,
-            })
-            .await?;
+        self.store.insert_operation(&recorded(&id, &request)?).await?;
         let first = Resumed { caller: caller.to_owned(), ..Resumed::default() };
         self.spawn(id.clone(), request, String::new(), first);
         Ok(id)
     }
 
-    fn refuse_second(&self, database: &str) -> Result<()> {
-        let running = self.running();
-        let other = running.iter().find(|(_, r)| r.changes_data && r.database == database);
-        match other {
-            None => Ok(()),
-            Some((id, _)) => Err(Error::new(
-                Reason::OperationRunning,
-                format!("operation {id} is changing the database {database}"),
-            )
-            .hint(format!("watch it with `switchback operations watch {id}`, or cancel it"))
-            .operation(id)),
+    /// What counts is the store: whoever has read of an end there may begin the next operation, also
+    /// where the one that has ended is not forgotten here yet.
+    async fn refuse_second(&self, database: &str) -> Result<()> {
+        let others: Vec<String> = (self.running().iter())
+            .filter(|(_, running)| running.changes_data && running.database == database)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in others {
+            let known = self.store.operation(&id).await?;
+            if known.is_none_or(|known| known.state() == OperationState::Running) {
+                return Err(Error::new(
+                    Reason::OperationRunning,
+                    format!("operation {id} is changing the database {database}"),
+                )
+                .hint(format!("watch it with `switchback operations watch {id}`, or cancel it"))
+                .operation(&id));
+            }
         }
+        Ok(())
     }
 
     /// Takes up the operations that were running when the server last stopped.
@@ -194,8 +193,7 @@ impl Operations {
                 cancel.cancel();
             }
             let (last, phase) = (operation.last_sequence, operation.phase());
-            let caller = String::new();
-            self.spawn(id, request, journal, Resumed { last, phase, cancel, caller });
+            self.spawn(id, request, journal, Resumed { last, phase, cancel, ..Resumed::default() });
         }
         Ok(())
     }
@@ -217,14 +215,7 @@ impl Operations {
             self.store.reopen_operation(id).await?;
         }
         if known.is_none() {
-            let new = NewOperation {
-                id: id.to_owned(),
-                database: request.database().to_owned(),
-                kind: request.kind(),
-                request_id: request.request_id().to_owned(),
-                request: request.to_json()?,
-            };
-            self.store.insert_operation(&new).await?;
+            self.store.insert_operation(&recorded(id, &request)?).await?;
         }
         // It may have to wait for its turn, and this server may stop meanwhile.
         self.store.checkpoint(id, phase, &journal).await?;
@@ -317,7 +308,7 @@ impl Operations {
     pub async fn cancel(&self, id: &str) -> Result<Operation> {
         let operation = self.get(id).await?;
         let running = self.running().get(id).map(|running| running.cancel.clone());
-        let Some(cancel) = running else {
+        let (OperationState::Running, Some(cancel)) = (operation.state(), running) else {
             return Err(Error::new(Reason::OperationEnded, format!("operation {id} has ended"))
                 .hint("only a running operation can be cancelled"));
         };
@@ -381,6 +372,16 @@ impl Operations {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+fn recorded(id: &str, request: &Request) -> Result<NewOperation> {
+    Ok(NewOperation {
+        id: id.to_owned(),
+        database: request.database().to_owned(),
+        kind: request.kind(),
+        request_id: request.request_id().to_owned(),
+        request: request.to_json()?,
+    })
 }
 
 fn attach(known: &Operation, request: &Request) -> Result<String> {

@@ -18,6 +18,8 @@ use crate::{
 };
 
 const PLACES: usize = 8;
+const ROUNDS: usize = 20;
+const BUSY: usize = 500;
 
 /// Tells some progress, then does as the database's name says.
 struct Script;
@@ -152,11 +154,28 @@ async fn one_changing_operation_a_database() {
 
     operations.cancel(&id).await.unwrap();
     assert_eq!(state(&events(&operations, &id, 1).await), OperationState::Cancelled);
-    // The result is announced a moment before the registry lets go.
-    while operations.cancel(&id).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
     operations.start(migrate("waits", "")).await.unwrap();
+}
+
+/// The registry forgets an operation a moment after its end can be read, and a busy one later still.
+#[tokio::test]
+async fn whoever_reads_of_an_end_may_begin_the_next_operation() {
+    let Fixture { operations, shutdown: _, directory: _directory } = fixture().await;
+    let mut busy = tokio::task::JoinSet::new();
+    for _ in 0..BUSY {
+        busy.spawn(async {
+            loop {
+                std::thread::yield_now();
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for _ in 0..ROUNDS {
+        let id = operations.start(migrate("ends", "")).await.unwrap();
+        while operations.get(&id).await.unwrap().state() == OperationState::Running {}
+        let refused = operations.cancel(&id).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::OperationEnded);
+    }
 }
 
 #[tokio::test]
