@@ -186,3 +186,6 @@ pub fn collisions(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;
