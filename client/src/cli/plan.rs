@@ -26,10 +26,10 @@ pub(crate) struct PlanArgs {
     pub(crate) options: OptionArgs,
     /// Write the plan as JSON, for review; `-` writes it to stdout instead of the tables
     #[arg(long, value_name = "FILE")]
-    pub(crate) write: Option<PathBuf>,
+    write: Option<PathBuf>,
     /// Print the statements for PostgreSQL instead of the tables
     #[arg(long)]
-    pub(crate) sql: bool,
+    sql: bool,
 }
 
 pub(crate) async fn run(session: &mut Session, args: PlanArgs) -> Result<Exit> {

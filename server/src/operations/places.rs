@@ -11,9 +11,10 @@ use super::{Request, Run};
 ///
 /// What counts is what reads or writes a whole database: a migration, a comparison, a backup, its
 /// restoration and its verification. A migration that waits for its cutover has ended as an
-/// operation and takes no place; one that switches by itself keeps its own until it has. A plan, a cutover, a rollback, a finalize and an abort
-/// never wait: whoever asks for one must not stand behind the copies of other databases. Nor does a
-/// migration that a restart takes up once it switches or undoes: applications may be fenced.
+/// operation and takes no place; one that switches by itself keeps its own until it has. A plan, a
+/// cutover, a rollback, a finalize and an abort never wait: whoever asks for one must not stand
+/// behind the copies of other databases. Nor does a migration that a restart takes up once it
+/// switches or undoes: applications may be fenced.
 ///
 /// A place is held until its operation ends, also while it waits for an engine.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ async fn health_is_told_before_anything_ends() {
     let events = cut_off!(events);
     let mut databases = rig.server.databases();
     let request = WatchDatabaseRequest { database: "default".into() };
-    let states = databases.watch_database(request).await.expect("a watch").into_inner();
+    let states = databases.watch_database(request.clone()).await.expect("a watch").into_inner();
     let states = cut_off!(states);
 
     let began = Instant::now();
@@ -91,12 +91,14 @@ async fn health_is_told_before_anything_ends() {
     // A new connection: the port is open, and whoever asks is told.
     rig.server.await_health("", ServingStatus::NotServing).await;
     assert!(!events.is_finished() && !states.is_finished(), "something ended before");
-    let request = BackupRequest { database: "default".into(), request_id: String::new() };
-    let refused = rig.server.databases().backup(request).await.map(drop);
+    let backup = BackupRequest { database: "default".into(), request_id: String::new() };
+    let refused = rig.server.databases().backup(backup).await.map(drop);
     assert_stopping(&refused.expect_err("nothing new begins"));
 
     let (ended, status) = timeout(DEADLINE, states).await.expect("it ends").expect("a time");
     assert_stopping(&status);
+    let again = databases.watch_database(request).await.map(drop);
+    assert_stopping(&again.expect_err("a stream that would end at once"));
     let (stopped, status) = timeout(DEADLINE, events).await.expect("it ends").expect("a time");
     assert_stopping(&status);
     for (name, told) in NAMES.iter().zip(health) {

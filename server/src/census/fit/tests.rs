@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Reason},
 };
 
-fn is_here(_: u64) -> Result<()> {
+fn go_on(_: u64) -> Result<()> {
     Ok(())
 }
 
@@ -20,7 +20,7 @@ fn tried(sql: &str, columns: &[Wanted<'_>]) -> TableFit {
     let (connection, schema) = database(sql);
     let seen = Seen::now(&connection).unwrap();
     let file = SourceFile::new("memory");
-    table((&file, &connection, &seen), &schema.tables[0], columns, &mut is_here).unwrap()
+    table((&file, &connection, &seen), &schema.tables[0], columns, &mut go_on).unwrap()
 }
 
 /// What is found of a column `v` with these values.
