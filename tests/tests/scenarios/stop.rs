@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use switchback_proto::v1::Plan;
 use switchback_tests::{cli::Running, fixtures::damage, rig::Rig};
-use tokio_postgres::Client;
 
 use crate::{
     databases::{migrated, owners_make_databases},
     round,
-    standstill::{ROWS, hold, in_the_middle},
+    standstill::{ROWS, hold, in_the_middle, lock, somebody_waits},
 };
 
 /// The default of `SWITCHBACK_SHUTDOWN_GRACE`.
@@ -52,25 +51,6 @@ async fn stop_in<T>(rig: &mut Rig, phase: &str, run: Running, held: T) {
 
 async fn enters(run: &mut Running, phase: &str) {
     run.find(|event| event["event"] == "phase" && event["phase"] == phase).await;
-}
-
-/// A lock on a table of the target, which goes with its connection.
-async fn lock(rig: &Rig, table: &str, mode: &str) -> Client {
-    let client = rig.target().await;
-    client.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN {mode} MODE")).await.expect("held");
-    client
-}
-
-/// Waits until somebody waits for a lock in the target.
-async fn somebody_waits(rig: &Rig) {
-    let client = rig.target().await;
-    let sql = "SELECT count(*) FROM pg_stat_activity \
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let began = Instant::now();
-    while client.query_one(sql, &[]).await.expect("sessions").get::<_, i64>(0) == 0 {
-        assert!(began.elapsed() < switchback_tests::DEADLINE, "nobody waits");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// A lock on the source: of a writer in a WAL, of everything in a rollback journal.
