@@ -64,6 +64,11 @@ fn meaning(state: &SqlState) -> (Reason, &'static str) {
         ),
         "40001" | "40P01" | "55P03" => (Reason::TargetUnreachable, TRANSIENT),
         "57014" => (Reason::Cancelled, "the statement was cancelled on the server"),
+        "55006" => (
+            Reason::TargetInUse,
+            "sessions that the user may not end use it: end them as a superuser (see \
+             pg_stat_activity), then try again",
+        ),
         "2BP01" => (
             Reason::TargetInUse,
             "something that Switchback did not make depends on it: drop that first",
@@ -105,6 +110,7 @@ mod tests {
             ("3D000", Reason::TargetMissing),
             ("42501", Reason::TargetPermission),
             ("53100", Reason::TargetFull),
+            ("55006", Reason::TargetInUse),
             ("25006", Reason::TargetUnsupported),
             ("22003", Reason::ValueRefused),
             ("42P01", Reason::TargetFailed),

@@ -154,6 +154,20 @@ async fn a_database_is_replaced_and_kept() {
 }
 
 #[tokio::test]
+async fn a_session_that_may_not_be_ended_keeps_its_database() {
+    let rig = migrated(SMALL).await;
+    rig.cli(&["finalize", "--force"]).await.expect(0);
+    let id = id(&backup(&rig).await);
+    let superuser = rig.target().await;
+    let run = rig.cli(&["restore", &id, "--overwrite"]).await;
+    run.refused(5, "TARGET_IN_USE");
+    assert!(run.stderr.contains("end them as a superuser"), "{}", run.stderr);
+    assert_eq!(databases(&rig.database).await, [rig.database.name.as_str()]);
+    superuser.batch_execute("SELECT").await.expect("nobody has ended it");
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a_role_that_may_make_no_database_is_told() {
     let database = Cluster::shared().database().await;
     let role = format!("modest_{}", database.name);

@@ -5,13 +5,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use switchback_tests::{
-    DEADLINE,
     cli::Run,
-    cluster::{Cluster, Profile},
     content::{content, refusal},
-    fixtures::damage,
-    rig::{Rig, directory},
-    server::Server,
+    rig::Rig,
     workload::oracle,
 };
 
@@ -30,9 +26,6 @@ const WRITE: &str = "INSERT INTO a (n, v) VALUES (7, 'new')";
 /// What a cutover may take beyond its deadline on a machine that is busy: a start of the command
 /// line, the last batch, and the way back.
 const ROOM: Duration = Duration::from_secs(8);
-
-/// Between two looks at what PostgreSQL does by itself.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A pair in `following`, with this journal mode.
 async fn rig(mode: &str) -> Rig {
@@ -171,41 +164,6 @@ async fn a_session_of_postgres_that_keeps_a_lock_leaves_sqlite_open() {
     assert_in_sync(&rig).await;
     assert_switches(&rig).await;
     rig.finish().await;
-}
-
-/// A table that was just loaded draws autovacuum, which gives way to whoever waits for longer than
-/// PostgreSQL's deadlock_timeout.
-#[tokio::test]
-async fn autovacuum_gives_way() {
-    // Its own, so that autovacuum is in nobody else's way.
-    let cluster = Cluster::start(Profile::Fast).expect("a cluster");
-    let place = directory();
-    let source = place.path().join("source.db");
-    damage::big(&Connection::open(&source).expect("a file"), 20_000);
-    let database = cluster.database().await;
-    let server = Server::start(&source, &database.url).await;
-    let rig = Rig { server, database, source, directory: place };
-    follow(&rig, &[]).await;
-    let admin = rig.target().await;
-    for setting in [
-        "ALTER SYSTEM SET autovacuum_naptime = 1",
-        "SELECT pg_reload_conf()",
-        // A page takes it a tenth of a second.
-        "ALTER TABLE big SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
-           autovacuum_vacuum_insert_threshold = 0, autovacuum_vacuum_insert_scale_factor = 0,
-           autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)",
-    ] {
-        admin.batch_execute(setting).await.expect("a setting");
-    }
-    let under_way = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-                     WHERE a.backend_type = 'autovacuum worker' AND l.relation = 'big'::regclass";
-    let began = Instant::now();
-    while number_in_target(&rig, under_way).await == 0 {
-        assert!(began.elapsed() < DEADLINE, "autovacuum never came");
-        tokio::time::sleep(POLL).await;
-    }
-    rig.cli(&["cutover"]).await.expect(0);
-    rig.cli(&["validate"]).await.expect(0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! all of them share one cluster; each has its own database, source and server.
 
 mod apps;
+mod autovacuum;
 mod backup;
 mod backup_across;
 mod backup_catalogue;

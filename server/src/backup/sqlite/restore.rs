@@ -2,8 +2,10 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
+    io::{self, Read, Write},
+    mem,
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -20,6 +22,9 @@ use crate::{
 
 /// Chunks that are fetched at once; each is in memory.
 const FETCHED_AT_ONCE: usize = 8;
+
+/// Bytes that are written before the disk has to take them and give them back.
+const STRETCH: usize = 32 << 20;
 
 /// Makes the file `path`, which nobody may have open, and reads it back: what is on the disk is
 /// what the backup holds, byte by byte. The caller removes it where this fails.
@@ -61,31 +66,72 @@ pub(crate) async fn restore(
 }
 
 #[expect(clippy::disallowed_methods, reason = "nobody has the file open yet")]
-fn write(path: &Path, bytes: u64, mut pieces: mpsc::Receiver<Vec<u8>>) -> Result<()> {
-    let failed = |error: std::io::Error| unusable(path, &error);
+fn write(path: &Path, bytes: u64, pieces: mpsc::Receiver<Vec<u8>>) -> Result<()> {
+    let failed = |error: io::Error| unusable(path, &error);
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(true);
     // It holds what the source holds, which others may not be allowed to read.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
-    let mut written = blake3::Hasher::new();
-    while let Some(content) = pieces.blocking_recv() {
-        file.write_all(&content).map_err(failed)?;
-        written.update(&content);
-    }
-    file.sync_all().map_err(failed)?;
-    drop(file);
-    // Every piece is what its id says; now whether the disk has them all.
-    let file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let mut read = blake3::Hasher::new();
-    read.update_reader(file).map_err(failed)?;
-    if read.finalize() == written.finalize() && length == bytes {
+    let file = options.open(path).map_err(failed)?;
+    let again = File::open(path).map_err(failed)?;
+    let (send, stretches) = sync_channel(1);
+    let same = std::thread::scope(|scope| {
+        // The disk takes, and gives back, what there is while the next pieces are fetched.
+        let reading = scope.spawn(|| read_back(&file, again, stretches));
+        let written = write_pieces(&file, pieces, send);
+        let same = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        written?;
+        file.sync_all()?;
+        Ok(same && file.metadata()?.len() == bytes)
+    });
+    if same.map_err(failed)? {
         return Ok(());
     }
     Err(Error::new(Reason::RestoreFailed, "the restored file is not what the backup holds")
         .hint("the disk did not give back what was written to it: check it, then try again"))
+}
+
+/// Pieces that follow each other in the file, by what they are.
+type Stretch = Vec<(usize, blake3::Hash)>;
+
+/// Every piece is what its id says; says what the disk has to give back. Ends early where nobody
+/// reads it back any more.
+fn write_pieces(
+    mut file: &File,
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    send: SyncSender<Stretch>,
+) -> io::Result<()> {
+    let (mut stretch, mut bytes) = (Stretch::new(), 0);
+    while let Some(piece) = pieces.blocking_recv() {
+        file.write_all(&piece)?;
+        stretch.push((piece.len(), blake3::hash(&piece)));
+        bytes += piece.len();
+        if bytes >= STRETCH {
+            bytes = 0;
+            if send.send(mem::take(&mut stretch)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let _ = send.send(stretch);
+    Ok(())
+}
+
+/// Whether what was written is read again once the disk has it.
+fn read_back(file: &File, mut again: File, stretches: Receiver<Stretch>) -> io::Result<bool> {
+    let mut buffer = Vec::new();
+    for stretch in stretches {
+        file.sync_data()?;
+        for (length, hash) in stretch {
+            buffer.resize(length, 0);
+            again.read_exact(&mut buffer)?;
+            if blake3::hash(&buffer) != hash {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Puts a finished file under a name that nothing has.
@@ -93,7 +139,7 @@ pub(crate) fn publish(made: &Path, name: &Path) -> Result<()> {
     refuse_present(name)?;
     // Unlike a renaming, a link never replaces anything.
     std::fs::hard_link(made, name).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => present(name),
+        io::ErrorKind::AlreadyExists => present(name),
         _ => unusable(name, &error),
     })?;
     failpoint::hit("publish.after");
@@ -130,14 +176,41 @@ fn present(path: &Path) -> Error {
         .hint("restore under another name (`--as NAME`), or move that file away")
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> Error {
+fn unusable(path: &Path, error: &io::Error) -> Error {
     let message = format!("cannot write {}: {error}", path.display());
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::new(Reason::StateFull, message)
                 .hint("free some space, or set SWITCHBACK_RESTORE_DIR to a larger disk")
         }
         _ => Error::new(Reason::RestoreFailed, message)
             .hint("the server's user needs write access there: set SWITCHBACK_RESTORE_DIR"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_back_of(written: &[u8], there: &[u8]) -> io::Result<bool> {
+        let file = tempfile::NamedTempFile::new()?;
+        file.as_file().write_all(there)?;
+        let (send, stretches) = sync_channel(2);
+        for stretch in [&written[..4], &written[4..]] {
+            let pieces = stretch.chunks(2).map(|piece| (piece.len(), blake3::hash(piece)));
+            send.send(pieces.collect()).map_err(io::Error::other)?;
+        }
+        drop(send);
+        read_back(file.as_file(), file.reopen()?, stretches)
+    }
+
+    #[test]
+    fn what_a_disk_does_not_give_back_is_noticed() {
+        let written = b"what was written";
+        assert!(read_back_of(written, written).unwrap());
+        assert!(!read_back_of(written, b"what was writteN").unwrap());
+        assert!(!read_back_of(written, b"What was written").unwrap());
+        let short = read_back_of(written, b"what was").unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

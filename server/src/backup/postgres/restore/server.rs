@@ -1,6 +1,6 @@
 //! Databases of a server: made, dropped and renamed from another one beside them.
 
-use tokio_postgres::{Client, error::SqlState};
+use tokio_postgres::{Client, GenericClient, error::SqlState};
 
 use crate::{
     backup::{
@@ -91,10 +91,20 @@ impl Server {
         })
     }
 
-    /// Drops a database that an earlier run of the same operation has left.
+    /// Drops a database that an earlier run of the same operation has left, and ends the sessions
+    /// in it.
     pub(crate) async fn drop(&self, name: &str) -> Result<()> {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name));
-        self.client.batch_execute(&sql).await.map_err(failed)
+        // WITH (FORCE) is refused to all but superusers while autovacuum is at work there; without
+        // it PostgreSQL ends autovacuum by itself.
+        let sql = format!("DROP DATABASE IF EXISTS {}", quote(name));
+        let mut attempt = 1;
+        loop {
+            end_sessions(&*self.client, name).await.map_err(failed)?;
+            match self.client.batch_execute(&sql).await {
+                Err(error) if is_in_use(&error) && attempt < ATTEMPTS => attempt += 1,
+                result => return result.map_err(failed),
+            }
+        }
     }
 
     /// What is said about a database; empty where nothing is, or where there is no such database.
@@ -114,9 +124,8 @@ impl Server {
     /// Drops a database that is of no use after an error, whoever is connected; the error, with
     /// the name where that was not possible.
     pub(crate) async fn discard(&self, name: &str, error: Error) -> Error {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name));
-        let Err(dropping) = self.client.batch_execute(&sql).await else { return error };
-        tracing::warn!(database = name, error = %explain(&dropping), "database was not dropped");
+        let Err(dropping) = self.drop(name).await else { return error };
+        tracing::warn!(database = name, error = %dropping, "database was not dropped");
         let hint = format!("{}; the database {name} is left and may be dropped", error.hint_text());
         error.hint(hint.trim_start_matches("; "))
     }
@@ -126,11 +135,7 @@ impl Server {
         let mut attempt = 1;
         loop {
             match self.try_rename(names).await {
-                Err(error)
-                    if error.code() == Some(&SqlState::OBJECT_IN_USE) && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
+                Err(error) if is_in_use(&error) && attempt < ATTEMPTS => attempt += 1,
                 Err(error) if error.code() == Some(&SqlState::DUPLICATE_DATABASE) => {
                     return Err(taken(names.last().map_or("", |(_, to)| to)));
                 }
@@ -145,15 +150,32 @@ impl Server {
     ) -> std::result::Result<(), tokio_postgres::Error> {
         let transaction = self.client.transaction().await?;
         for (from, to) in names {
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                       WHERE datname = $1 AND pid <> pg_backend_pid()";
-            transaction.execute(end, &[from]).await?;
-            // It waits five seconds for sessions to end, and nobody can connect meanwhile.
+            end_sessions(&transaction, from).await?;
+            // It ends autovacuum, waits five seconds for sessions to end, and nobody can connect
+            // meanwhile.
             let sql = format!("ALTER DATABASE {} RENAME TO {}", quote(from), quote(to));
             transaction.batch_execute(&sql).await?;
         }
         transaction.commit().await
     }
+}
+
+/// Ends the sessions in a database that the user may end: to try it with another one is an error.
+async fn end_sessions(
+    client: &impl GenericClient,
+    name: &str,
+) -> std::result::Result<(), tokio_postgres::Error> {
+    let sql = "SELECT pg_terminate_backend(pid) \
+               FROM pg_stat_activity JOIN pg_roles r ON r.oid = usesysid \
+               WHERE datname = $1 AND pid <> pg_backend_pid() \
+                 AND CASE WHEN rolsuper THEN current_setting('is_superuser')::bool \
+                          ELSE pg_has_role(r.oid, 'USAGE') \
+                            OR pg_has_role('pg_signal_backend', 'USAGE') END";
+    client.execute(sql, &[&name]).await.map(drop)
+}
+
+fn is_in_use(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::OBJECT_IN_USE)
 }
 
 fn not_allowed() -> Error {
