@@ -277,8 +277,8 @@ pub(super) fn late(limit: Limit, error: &Error) -> Error {
 fn slow(limit: Limit) -> Error {
     let message = format!("PostgreSQL did not take the last changes within {:?}", limit.deadline);
     Error::new(Reason::CutoverFailed, message).hint(
-        "see what PostgreSQL is busy with, then switch again (`switchback cutover`); SQLite goes \
-         on and is followed",
+        "see what PostgreSQL is busy with, then switch again (`switchback cutover`, with a longer \
+         `--deadline` where there are very many tables); SQLite goes on and is followed",
     )
 }
 
