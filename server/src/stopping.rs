@@ -22,7 +22,7 @@ pub(crate) async fn serve_and_stop(
     (stop, grace): (&Stop, Duration),
 ) -> (Result<()>, Deadlines) {
     let (mut serving, mut stopped) =
-        (pin!(serving), pin!(in_order(health, operations, (stop, grace))));
+        (pin!(serving), pin!(in_order(health, operations.drained(), (stop, grace))));
     tokio::select! {
         served = &mut serving => {
             stop.announced.cancel();
@@ -40,7 +40,7 @@ pub(crate) async fn serve_and_stop(
 
 async fn in_order(
     health: JoinHandle<()>,
-    operations: &Operations,
+    drained: impl Future<Output = ()>,
     (stop, grace): (&Stop, Duration),
 ) -> Deadlines {
     stop.announced.cancelled().await;
@@ -50,9 +50,61 @@ async fn in_order(
     }
     sleep(TOLD).await;
     stop.work.cancel();
-    if timeout_at(deadlines.work, operations.drained()).await.is_err() {
+    if timeout_at(deadlines.work, drained).await.is_err() {
         tracing::warn!("an operation did not stop in time; it goes on at the next start");
     }
     stop.port.cancel();
     deadlines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::{sync::oneshot, task::yield_now};
+
+    use super::*;
+
+    /// Lets everything go on that can.
+    async fn idle() {
+        for _ in 0..20 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn each_step_waits_for_the_one_before() {
+        let stop = Stop::default();
+        let ((told, telling), (stopped, stopping)) = (oneshot::channel(), oneshot::channel());
+        let health = tokio::spawn(async { telling.await.unwrap() });
+        let order = tokio::spawn({
+            let (stop, drained) = (stop.clone(), async { stopping.await.unwrap() });
+            async move { in_order(health, drained, (&stop, Duration::from_secs(600))).await }
+        });
+        idle().await;
+        assert!(!stop.work.is_cancelled() && !stop.port.is_cancelled(), "nobody stops it");
+        stop.announced.cancel();
+        idle().await;
+        assert!(!stop.work.is_cancelled(), "health has not been told");
+        let began = Instant::now();
+        told.send(()).unwrap();
+        stop.work.cancelled().await;
+        assert!(began.elapsed() >= TOLD, "nobody can have noticed in {:?}", began.elapsed());
+        idle().await;
+        assert!(!stop.port.is_cancelled(), "operations have not stopped");
+        stopped.send(()).unwrap();
+        stop.port.cancelled().await;
+        order.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn operations_that_do_not_stop_are_left_in_time() {
+        let stop = Stop::default();
+        stop.announced.cancel();
+        let (began, grace) = (Instant::now(), Duration::from_millis(400));
+        let health = tokio::spawn(async {});
+        let deadlines = in_order(health, pending(), (&stop, grace)).await;
+        assert!(stop.work.is_cancelled() && stop.port.is_cancelled());
+        assert!(Instant::now() >= deadlines.work && deadlines.end >= began + grace);
+    }
 }
